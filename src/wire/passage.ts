@@ -1,0 +1,70 @@
+import type { ErrorBody } from '../core/errors.ts';
+import type { JsonObject } from '../core/json.ts';
+
+/**
+ * How one upstream answer reaches one client: upstream bytes in, client bytes out, and what was learned on the way.
+ * Splice, translation, aggregation and whole bodies are all passages, so that the gateway and the server have one
+ * shape to carry. A passage is fed by one caller, in order, and does no I/O.
+ */
+export interface Passage {
+  /** Takes the next piece of the upstream's body, cut anywhere. */
+  push(chunk: Uint8Array): Passed;
+  /** The upstream ended its body. Without a terminal event `seen.terminal` stays null: a truncation. */
+  end(): Passed;
+  /** What is known so far; the same object, growing. */
+  readonly seen: Seen;
+  /** An error in the client's own protocol, for after the commit point. The connection is destroyed behind it. */
+  errorFrame(error: ErrorBody): Uint8Array;
+}
+
+/** What one step gave. Once `last` is not null the answer is over; whatever the upstream still says is ignored. */
+export interface Passed {
+  /** Bytes the client may have now; empty while nothing is to be said. */
+  readonly out: readonly Uint8Array[];
+  /** The end of the answer (terminal event or whole body): sent only after the request is settled. */
+  readonly last: readonly Uint8Array[] | null;
+}
+
+/** What a passage has learned. Filled in while bytes pass; never holds content. */
+export interface Seen {
+  /** Something the client can act on has come: the commit point for a stream. */
+  meaningful: boolean;
+  /** Upstream events of any kind. */
+  events: number;
+  /** Events that carried output, near enough to tokens for a speed. */
+  outputEvents: number;
+  /** Characters of output, for an estimate where usage never comes. */
+  outputCharacters: number;
+  /** How the upstream said it ended; null until it did. */
+  terminal: 'completed' | 'incomplete' | 'failed' | null;
+  /** The upstream's error inside its stream; before the commit point the gateway routes on it. */
+  failure: StreamFailure | null;
+  /** The raw usage object, for `accounting/tokens`. */
+  usage: JsonObject | null;
+  /** The model the upstream says ran. */
+  model: string | null;
+  /** `service_tier` as served. */
+  tier: string | null;
+  responseId: string | null;
+  /** The newest `codex.rate_limits` event, or the headers of an in-stream limit, for the quota model. */
+  rateLimits: JsonObject | null;
+}
+
+/** An error the upstream put into its stream or body, as told. */
+export interface StreamFailure {
+  readonly status: number | null;
+  readonly code: string | null;
+  readonly type: string | null;
+  readonly message: string;
+  readonly param: string | null;
+  /** The error object itself: reset times and plan are read from it. */
+  readonly raw: JsonObject;
+}
+
+/** Nothing seen yet. */
+export function nothingSeen(): Seen {
+  return {
+    meaningful: false, events: 0, outputEvents: 0, outputCharacters: 0, terminal: null, failure: null, usage: null,
+    model: null, tier: null, responseId: null, rateLimits: null,
+  };
+}
