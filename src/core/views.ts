@@ -1,0 +1,110 @@
+import type { AccountHealth, AccountState } from './account.ts';
+import type { EpochMs, NanoUsd } from './units.ts';
+
+/** An account as `keys list --json`, the TUI and `/relay/v1/accounts` show it. Holds nothing secret. */
+export interface AccountView {
+  readonly name: string;
+  readonly provider: string;
+  readonly plan: string | null;
+  readonly state: AccountState;
+  /** When the state ends by itself; null when it does not, or no one knows. */
+  readonly until: EpochMs | null;
+  /** Machine word for why it is not ready: `usage_limit_reached`, `unauthorized`, …; null when ready. */
+  readonly reason: string | null;
+  readonly quota: readonly QuotaView[];
+  readonly balance: { readonly amount: NanoUsd; readonly currency: string } | null;
+  readonly inFlight: number;
+  readonly models: readonly string[];
+  readonly lastError: AccountHealth['lastError'];
+}
+
+/** One quota window of an account, for people and scripts. */
+export interface QuotaView {
+  /** The window's length in words, `5h` or `7d`; a bucket other than the plan's own stands before it: `spark 5h`. */
+  readonly window: string;
+  /** 0-100. */
+  readonly usedPercent: number;
+  readonly resetsAt: EpochMs | null;
+  /** When the window is empty at the present pace; absent or null while it outlasts its reset. */
+  readonly lastsUntil?: EpochMs | null;
+}
+
+/** The `status --json` shape, and what the status page draws from. */
+export interface StatusView {
+  readonly gateway: {
+    readonly state: 'running' | 'draining' | 'stopped';
+    readonly url: string | null;
+    readonly uptimeMs: number | null;
+    readonly version: string;
+    readonly rssMb: number | null;
+  };
+  /** `head` is the newest line's chain hash; `seq` its number. */
+  readonly ledger: {
+    readonly state: 'operational' | 'degraded' | 'full' | 'corrupt';
+    readonly head: string;
+    readonly seq: number;
+  };
+  readonly keychain: { readonly state: 'ready' | 'unavailable' | 'locked' | 'denied'; readonly backend: 'os' | 'file' | 'memory' };
+  readonly providers: readonly ProviderView[];
+  readonly accounts: readonly AccountView[];
+}
+
+/** One provider's condition, from its accounts and its endpoint breaker. */
+export interface ProviderView {
+  readonly name: string;
+  readonly state: 'operational' | 'degraded' | 'down';
+  readonly reason: string | null;
+}
+
+/** What a usage report can be grouped by. `day` is a UTC date, `hour` the start of a UTC hour in ISO 8601. */
+export const USAGE_DIMENSIONS = ['model', 'account', 'provider', 'client', 'member', 'project', 'env', 'day', 'hour'] as const;
+export type UsageDimension = (typeof USAGE_DIMENSIONS)[number];
+
+/** What a usage report is asked for. `since` is included, `until` is not; null leaves that end open. */
+export interface UsageQuery {
+  readonly since: EpochMs | null;
+  readonly until: EpochMs | null;
+  readonly by: readonly UsageDimension[];
+}
+
+/** Sums over requests. Money is 1e-9 USD, durations ms; a percentile is null when nothing was measured. */
+export interface UsageTotals {
+  readonly requests: number;
+  /** Requests that ended `failed`. */
+  readonly failed: number;
+  /** Requests whose upstream told no tokens: they count in `requests` and in nothing else. */
+  readonly unmetered: number;
+  readonly tokens: {
+    readonly input: number;
+    readonly cached: number;
+    readonly cacheWrite: number;
+    readonly output: number;
+    readonly reasoning: number;
+  };
+  /** `saved` is `list` less `charged`. */
+  readonly cost: { readonly list: NanoUsd; readonly charged: NanoUsd; readonly saved: NanoUsd };
+  readonly ms: {
+    readonly ttftP50: number | null;
+    readonly ttftP95: number | null;
+    readonly totalP50: number | null;
+    readonly totalP95: number | null;
+  };
+}
+
+/** The value of each dimension asked for; null where the request had none (no member, no account). */
+export type UsageKey = Readonly<Partial<Record<UsageDimension, string | null>>>;
+
+/** One row of a usage report. */
+export interface UsageGroup extends UsageTotals {
+  readonly key: UsageKey;
+}
+
+/** The `usage --json` shape. Without dimensions `groups` is empty. */
+export interface UsageReport {
+  /** The bounds as answered: buckets are whole hours, and whole days further back. */
+  readonly since: EpochMs | null;
+  readonly until: EpochMs | null;
+  readonly by: readonly UsageDimension[];
+  readonly totals: UsageTotals;
+  readonly groups: readonly UsageGroup[];
+}
