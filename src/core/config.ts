@@ -112,3 +112,8 @@ export interface ConfigFault {
 
 /** The settings of a fresh install. */
 export const DEFAULT_CONFIG: Config = configSchema.parse({});
+
+/** The published JSON Schema of `config.json`, as an editor checks it: what a person may write, every default optional. */
+export function configJsonSchema(): Record<string, unknown> {
+  return { ...z.toJSONSchema(configSchema, { io: 'input' }), title: 'Relay settings' };
+}

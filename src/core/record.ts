@@ -81,6 +81,8 @@ export interface CloseRecord {
   readonly outcome: Outcome;
   readonly error: { readonly code: string; readonly message: string } | null;
   readonly attempts: readonly AttemptRecord[];
+  /** How many attempts were left out so that the line fits into 4 KiB. */
+  readonly attemptsMore?: number;
   /** null: the upstream told nothing (unmetered, never 0). */
   readonly tokens: TokenCounts | null;
   readonly tier: { readonly asked: string | null; readonly served: string | null };
