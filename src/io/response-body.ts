@@ -1,0 +1,114 @@
+import type { ByteSink, ByteSource, TransportFailure } from '../core/byte-source.ts';
+
+/** The reins of one response, as undici's dispatch controller has them. */
+export interface BodyControl {
+  pause(): void;
+  resume(): void;
+  /** Ends the exchange and frees the socket. */
+  abort(): void;
+}
+
+/** A {@link ByteSource} together with the side the transport feeds. */
+export interface ResponseBody extends ByteSource {
+  receive(chunk: Uint8Array): void;
+  finish(): void;
+  fail(failure: TransportFailure): void;
+  /** Like `fail`, but ahead of bytes that wait: for an abort, which nobody wants to read on from. */
+  cut(failure: TransportFailure): void;
+}
+
+type Ending = { readonly kind: 'end' } | { readonly kind: 'failure'; readonly failure: TransportFailure };
+
+/**
+ * Holds a response back until a sink is there, then hands every chunk on as it came. Bytes only wait here while
+ * the sink is paused or changing, and then the socket is paused too, so what waits is at most a socket buffer.
+ * `onClosed` is called once, when the transfer is over for any reason.
+ */
+export function createResponseBody(control: BodyControl, onClosed: () => void): ResponseBody {
+  const waiting: Uint8Array[] = [];
+  let sink: ByteSink | null = null;
+  let state: 'paused' | 'flowing' | 'closed' = 'paused';
+  let ending: Ending | null = null;
+  let delivering = false;
+  let transferOver = false;
+
+  const leaveTransfer = (): void => {
+    if (transferOver) return;
+    transferOver = true;
+    onClosed();
+  };
+
+  const deliver = (): void => {
+    if (delivering) return;
+    delivering = true;
+    try {
+      while (state === 'flowing' && sink !== null && waiting.length > 0) {
+        const chunk = waiting.shift();
+        if (chunk !== undefined) sink.onBytes(chunk);
+      }
+      if (state === 'flowing' && sink !== null && ending !== null) sayEnding(sink, ending);
+    } finally {
+      delivering = false;
+    }
+  };
+
+  const sayEnding = (listener: ByteSink, how: Ending): void => {
+    state = 'closed';
+    if (how.kind === 'end') listener.onEnd();
+    else listener.onFailure(how.failure);
+  };
+
+  // Resuming in a microtask: undici's parser is one per process and may be inside another response's bytes right now.
+  const flowSoon = (): void => queueMicrotask(() => {
+    deliver();
+    if (state === 'flowing' && ending === null) control.resume();
+  });
+
+  const conclude = (how: Ending): void => {
+    if (state === 'closed' || ending !== null) return;
+    ending = how;
+    leaveTransfer();
+    deliver();
+  };
+
+  return {
+    start(next) {
+      if (state === 'closed') return;
+      sink = next;
+      state = 'flowing';
+      flowSoon();
+    },
+    pause() {
+      if (state !== 'flowing') return;
+      state = 'paused';
+      if (ending === null) control.pause();
+    },
+    resume() {
+      if (state !== 'paused' || sink === null) return;
+      state = 'flowing';
+      flowSoon();
+    },
+    destroy() {
+      if (state === 'closed') return;
+      state = 'closed';
+      waiting.length = 0;
+      if (ending === null) control.abort();
+      leaveTransfer();
+    },
+    receive(chunk) {
+      if (state === 'closed') return;
+      waiting.push(chunk);
+      deliver();
+    },
+    finish: () => conclude({ kind: 'end' }),
+    fail: (failure) => conclude({ kind: 'failure', failure }),
+    cut(failure) {
+      if (state === 'closed') return;
+      waiting.length = 0;
+      ending = { kind: 'failure', failure };
+      leaveTransfer();
+      if (sink === null) return;
+      sayEnding(sink, ending);
+    },
+  };
+}
