@@ -3,7 +3,7 @@ import type { Failure } from './failure.ts';
 import type { Model } from './model.ts';
 import type { Dialect, ProviderKind, Wire } from './provider-kind.ts';
 import type { Headers, RelayRequest } from './relay-request.ts';
-import type { EpochMs } from './units.ts';
+import type { EpochMs, NanoUsd } from './units.ts';
 
 /** Where an account's calls go: the adapter's own address unless `config.json` or the account says otherwise. */
 export interface Endpoint {
@@ -57,6 +57,10 @@ export interface ProviderAdapter {
   readonly defaultWire: Wire;
   /** Whether `--wire` may choose the other one. */
   readonly wires: readonly Wire[];
+  /** Wires it serves equally well: a client's own is taken, so that nothing is translated. Absent: always the endpoint's. */
+  readonly nativeWires?: readonly Wire[];
+  /** Path that a base URL without one gets, e.g. `/v1`. Absent: the address is taken as it stands. */
+  readonly apiRoot?: string;
   readonly defaultPriority: number;
   /** Subscription: calls cost no money. */
   readonly billing: 'subscription' | 'api' | 'local';
@@ -71,6 +75,10 @@ export interface ProviderAdapter {
   modelsCall(context: CallContext): OwnCall | null;
   /** Reads a model list; null when it has the wrong shape. */
   parseModels(body: unknown): readonly Model[] | null;
+  /** Quota or balance report that costs nothing; absent where the provider has none. */
+  usageCall?(context: CallContext): OwnCall;
+  /** Reads the balance out of that report; null when it has none. Quota windows are read by `routing/quota`. */
+  parseBalance?(body: unknown): { readonly amount: NanoUsd; readonly currency: string } | null;
   /** Models known before the first fetch. */
   readonly bundledModels: readonly Model[];
   /** Quota windows in an answer's headers. */
