@@ -59,6 +59,8 @@ export interface QuotaWindow {
   readonly usedPercent: number;
   readonly resetsAt: EpochMs | null;
   readonly seenAt: EpochMs;
+  /** Smoothed use in percent of the window an hour, for the forecast; absent until two readings were seen. */
+  readonly percentPerHour?: number | undefined;
 }
 
 /** The upstream said wait, or a ladder did in its place. Ends by itself at `until`. */
@@ -66,6 +68,8 @@ export interface Cooldown {
   /** What waits: the whole account, one quota bucket, or one model at this account. */
   readonly scope: CooldownScope;
   readonly until: EpochMs;
+  /** The moment the upstream itself named, without our spread of a few seconds; absent when a ladder set `until`. */
+  readonly resetsAt?: EpochMs | undefined;
   readonly since: EpochMs;
   /** Machine word: `usage_limit_reached`, `rate_limit_exceeded`, `unauthorized`, `challenge`, `model_refused`, … */
   readonly reason: string;
@@ -85,6 +89,8 @@ export interface AccountHealth {
   /** Rungs climbed on the 429-without-a-hint ladder, and when the last was climbed. */
   readonly ladder: { readonly rung: number; readonly climbedAt: EpochMs };
   readonly quota: readonly QuotaWindow[];
+  /** Metered bucket each model was last seen under, where it is not the plan's own. */
+  readonly modelBuckets?: Readonly<Record<string, string>> | undefined;
   /** Exponentially weighted: time to first token and share of failed attempts (0-1); null until measured. */
   readonly ttftMs: number | null;
   readonly errorRate: number;

@@ -138,9 +138,10 @@ export interface LiveRequest {
 
 /** What happens while it happens: running requests and finished ones, for the TUI, the status and `/relay/v1/events`. */
 export interface LiveView {
+  /** Asks each running request how it stands now. */
   running(): readonly LiveRequest[];
-  begin(request: LiveRequest): void;
-  progress(id: string, change: Partial<LiveRequest>): void;
+  /** `read` is called whenever somebody looks, so that a stream pays nothing while nobody does. */
+  begin(id: string, read: () => LiveRequest): void;
   finish(id: string, record: JournalLine<CloseRecord>): void;
   subscribe(listener: (event: LiveEvent) => void): () => void;
 }
@@ -153,3 +154,15 @@ export interface SignedIn {
   readonly account: Account;
   readonly credential: Credential;
 }
+
+/** What became of one try to renew an access token. It is not judged here: routing reads the refusal. */
+export type RefreshOutcome =
+  | { readonly ok: true; readonly credential: Credential }
+  | { readonly ok: false; readonly kind: 'refused'; readonly status: number; readonly body: string }
+  | { readonly ok: false; readonly kind: 'unreachable'; readonly code: string; readonly message: string };
+
+/** Renews a sign-in at its authorization server. One call, no retry: a refresh token is good once. */
+export type RefreshCredential = (authUrl: string, credential: Credential, signal: AbortSignal) => Promise<RefreshOutcome>;
+
+/** Runs `work` while no other process of this `RELAY_HOME` holds the same name. */
+export type ProcessLock = <T>(name: string, work: () => Promise<T>) => Promise<T>;

@@ -55,7 +55,7 @@ const scope = z.custom<'account' | `bucket:${string}` | `model:${string}`>(
   (value) => typeof value === 'string' && (value === 'account' || value.startsWith('bucket:') || value.startsWith('model:')),
 );
 const health = z.object({
-  cooldowns: z.array(z.object({ scope, until: epochMs, since: epochMs, reason: z.string() })),
+  cooldowns: z.array(z.object({ scope, until: epochMs, resetsAt: epochMs.optional(), since: epochMs, reason: z.string() })),
   breaker: z.discriminatedUnion('state', [
     z.object({ state: z.literal('closed'), errorsAt: z.array(epochMs), ejections: z.number() }),
     z.object({ state: z.literal('open'), until: epochMs, ejections: z.number() }),
@@ -64,7 +64,9 @@ const health = z.object({
   ladder: z.object({ rung: z.number(), climbedAt: epochMs }),
   quota: z.array(z.object({
     bucket: z.string(), minutes: z.number(), usedPercent: z.number(), resetsAt: epochMs.nullable(), seenAt: epochMs,
+    percentPerHour: z.number().optional(),
   })),
+  modelBuckets: z.record(z.string(), z.string()).optional(),
   ttftMs: z.number().nullable(), errorRate: z.number(),
   balance: z.object({ amount: z.number(), currency: z.string(), seenAt: epochMs }).nullable(),
   lastError: z.object({ at: epochMs, status: z.number().nullable(), code: z.string(), message: z.string() }).nullable(),

@@ -1,0 +1,142 @@
+import type { IncomingMessage } from 'node:http';
+
+import type { HttpBindings } from '@hono/node-server';
+import { RESPONSE_ALREADY_SENT } from '@hono/node-server/utils/response';
+import type { Context } from 'hono';
+import { Hono } from 'hono';
+
+import type { Client, EndpointScope } from '../core/client.ts';
+import type { Config } from '../core/config.ts';
+import { RelayError } from '../core/errors.ts';
+import type { Clock, Log } from '../core/ports.ts';
+import type { RelayRequest } from '../core/relay-request.ts';
+import type { State } from '../core/state.ts';
+import type { Gateway } from '../gateway/relayed-answer.ts';
+import { authenticate } from './client-auth.ts';
+import { checkDoor } from './door.ts';
+import { errorReply } from './error-reply.ts';
+import type { BodyMemory } from './read-body.ts';
+import type { ModelListing } from './models-route.ts';
+import { answerModel, answerModels } from './models-route.ts';
+import { serveRelayCall } from './relay-route.ts';
+import type { Reply } from './reply.ts';
+import { createReply } from './reply.ts';
+
+export interface AppDeps {
+  readonly gateway: Gateway;
+  readonly clock: Clock;
+  readonly log: Log;
+  readonly state: () => State;
+  readonly settings: () => Config;
+  readonly memory: BodyMemory;
+  readonly listModels: (client: Client) => readonly ModelListing[];
+  readonly makeId: (prefix: string) => string;
+  /** The port the listener has. */
+  readonly port: () => number;
+  readonly isDraining: () => boolean;
+}
+
+interface Env {
+  Bindings: HttpBindings;
+  Variables: { reply: Reply; requestId: string; client: Client };
+}
+
+/** Relay's HTTP surface. Every route but `/healthz` needs a client key; nothing here manages anything. */
+export function createApp(deps: AppDeps): Hono<Env> {
+  const app = new Hono<Env>();
+
+  app.use('*', async function door(context, next) {
+    const requestId = deps.makeId('req');
+    context.set('requestId', requestId);
+    context.header('x-request-id', requestId);
+    context.header('x-content-type-options', 'nosniff');
+    context.header('cache-control', 'no-store');
+    const { incoming, outgoing } = context.env;
+    const entry = checkDoor(incoming, deps.port(), deps.settings().server);
+    if (!entry.ok) return refuse(context, entry.error);
+    for (const [name, value] of Object.entries(entry.headers)) context.header(name, value);
+    context.set('reply', createReply(outgoing, entry.headers));
+    if (incoming.method === 'OPTIONS') return answerPreflight(context, entry.headers['access-control-allow-origin'] !== undefined);
+    return next();
+  });
+
+  app.get('/healthz', (context) => (deps.isDraining() ? context.json({ status: 'draining' }, 503) : context.json({ status: 'ok' })));
+
+  app.use('*', async function clientKey(context, next) {
+    context.set('client', authenticate(context.env.incoming, deps.state(), deps.clock.now()));
+    return next();
+  });
+
+  const relay = (endpoint: RelayRequest['endpoint'], scope: EndpointScope) => async (context: Context<Env>) => {
+    requireScope(context.var.client, scope);
+    if (deps.isDraining()) throw new RelayError('draining', 'Relay is shutting down; try again when it is back.', { retryAfterSeconds: 5 });
+    const { requestId: id, client, reply } = context.var;
+    await serveRelayCall({ id, client, endpoint, exchange: context.env, reply }, {
+      gateway: deps.gateway,
+      clock: deps.clock,
+      memory: deps.memory,
+      maxBodyBytes: () => deps.settings().server.maxBodyMb * 1_048_576,
+    });
+    return RESPONSE_ALREADY_SENT;
+  };
+
+  for (const prefix of ['/v1', '']) {
+    app.post(`${prefix}/chat/completions`, relay('chat', 'chat'));
+    app.post(`${prefix}/responses`, relay('responses', 'responses'));
+    app.post(`${prefix}/responses/compact`, relay('compact', 'responses'));
+    app.get(`${prefix}/responses`, (context) => {
+      throw isUpgrade(context.env.incoming)
+        ? new RelayError('websocket_unavailable', 'The Responses WebSocket is not served here; use HTTP.')
+        : new RelayError('method_not_allowed', `Use POST ${prefix}/responses.`);
+    });
+    app.get(`${prefix}/models`, (context) => {
+      requireScope(context.var.client, 'models');
+      return answerModels(context, deps.listModels(context.var.client));
+    });
+    app.get(`${prefix}/models/:id{.+}`, (context) => {
+      requireScope(context.var.client, 'models');
+      return answerModel(context, context.req.param('id'), deps.listModels(context.var.client));
+    });
+  }
+
+  app.notFound((context) => {
+    const { method, path } = context.req;
+    return refuse(context, new RelayError('unknown_url', `Invalid URL (${method.slice(0, 20)} ${printable(path)})`));
+  });
+  app.onError((error, context) => {
+    if (error instanceof RelayError) return refuse(context, error);
+    deps.log.error('a request ran into a fault of Relay', { id: context.var.requestId ?? '', error: error.name, reason: error.message });
+    return refuse(context, new RelayError('internal_error', `Relay ran into a fault; relay logs and ${context.var.requestId ?? 'the request id'} tell more.`));
+  });
+  return app;
+}
+
+/** Throws `insufficient_scope` unless the client may use this kind of endpoint. */
+function requireScope(client: Client, scope: EndpointScope): void {
+  if (client.endpoints.includes(scope)) return;
+  throw new RelayError('insufficient_scope', `Client "${client.name}" may not use ${scope} endpoints; relay clients set ${client.name} --endpoints … allows it.`);
+}
+
+function refuse(context: Context<Env>, error: RelayError): Response {
+  const { status, headers, body } = errorReply(error);
+  for (const [name, value] of Object.entries(headers)) context.header(name, value);
+  // An upload that was refused is not read to its end, so its connection is not used again.
+  if (!context.env.incoming.complete) context.header('connection', 'close');
+  return context.body(Buffer.from(body).toString('utf8'), { status: status as 400 });
+}
+
+/** A preflight from a page that is not allowed grants nothing; from an allowed one, just what the API needs. */
+function answerPreflight(context: Context<Env>, isAllowed: boolean): Response {
+  if (!isAllowed) return refuse(context, new RelayError('method_not_allowed', 'OPTIONS is answered for origins in server.allowedOrigins only.'));
+  context.header('access-control-allow-methods', 'GET, POST, DELETE');
+  context.header('access-control-allow-headers', 'authorization, content-type');
+  return context.body(null, 204);
+}
+
+function isUpgrade(incoming: IncomingMessage): boolean {
+  return incoming.headers.upgrade?.toLowerCase() === 'websocket';
+}
+
+function printable(path: string): string {
+  return path.replace(/[^\x21-\x7e]/g, '?').slice(0, 200);
+}

@@ -1,0 +1,89 @@
+import type { TransportFailure } from '../core/byte-source.ts';
+import type { Failure } from '../core/failure.ts';
+import type { RelayedAnswer } from '../gateway/relayed-answer.ts';
+import type { Passed } from '../wire/passage.ts';
+import type { Reply } from './reply.ts';
+import type { Waiting } from './waiting.ts';
+
+/**
+ * Carries a committed stream to the client: what was held back, then the upstream's bytes as they come, at the speed
+ * the client reads. The end is sent after settlement; a failure becomes an event in the client's protocol and a
+ * broken connection. Resolves when the exchange is over.
+ */
+export function carry(answer: RelayedAnswer, reply: Reply, waiting: Waiting): Promise<void> {
+  const { passage, rest } = answer;
+  return new Promise((resolve) => {
+    let over = false;
+    let paused = false;
+    const finish = (work: Promise<void>): void => {
+      over = true;
+      waiting.stop();
+      void work.then(resolve, resolve);
+    };
+    const write = (chunk: Uint8Array): void => {
+      waiting.saw(chunk);
+      if (reply.write(chunk) || paused) return;
+      paused = true;
+      rest.pause();
+      reply.onDrain(() => {
+        paused = false;
+        rest.resume();
+      });
+    };
+    const breakOff = async (failure: Failure | null): Promise<void> => {
+      const error = answer.broken(failure);
+      await answer.settle({ kind: 'failed', error });
+      await reply.destroy([passage.errorFrame(error.body)]);
+    };
+    const close = async (last: readonly Uint8Array[]): Promise<void> => {
+      if (passage.seen.terminal === 'failed') {
+        // The upstream's own error event is passed on, and the connection broken behind it as behind our own.
+        await answer.settle({ kind: 'failed', error: answer.broken(null) });
+        await reply.destroy(last);
+        return;
+      }
+      await answer.settle({ kind: 'served' });
+      await reply.end(last);
+    };
+    const take = ({ out, last }: Passed): void => {
+      for (const chunk of out) write(chunk);
+      if (last === null) return;
+      rest.destroy();
+      finish(close(last));
+    };
+
+    reply.onGone(() => {
+      if (over) return;
+      rest.destroy();
+      finish(answer.settle({ kind: 'client-gone' }));
+    });
+    if (reply.closed) {
+      rest.destroy();
+      finish(answer.settle({ kind: 'client-gone' }));
+      return;
+    }
+    if (answer.held.length > 0 || answer.last !== null) answer.firstOutput();
+    for (const chunk of answer.held) write(chunk);
+    if (answer.last !== null) {
+      finish(close(answer.last));
+      return;
+    }
+    rest.start({
+      onBytes(chunk) {
+        if (!over) take(passage.push(chunk));
+      },
+      onEnd() {
+        if (over) return;
+        take(passage.end());
+        if (!over) finish(breakOff(null));
+      },
+      onFailure(failure) {
+        if (!over) finish(breakOff(committed(failure)));
+      },
+    });
+  });
+}
+
+function committed({ kind, code, message }: TransportFailure): Failure {
+  return { kind, phase: 'committed', status: null, code, message, param: null, retryAt: null, bucket: null, planType: null, upstreamRequestId: null };
+}

@@ -1,0 +1,62 @@
+import { createHash, timingSafeEqual } from 'node:crypto';
+import type { IncomingMessage } from 'node:http';
+
+import type { Client, ClientKey } from '../core/client.ts';
+import { RelayError } from '../core/errors.ts';
+import type { State } from '../core/state.ts';
+import type { EpochMs } from '../core/units.ts';
+import { countHeader } from './door.ts';
+
+interface IndexedKey {
+  readonly client: Client;
+  readonly key: ClientKey;
+}
+
+/** Digest -> client, made once per list of clients: a check costs the same with one client and with a thousand. */
+const indexes = new WeakMap<readonly Client[], ReadonlyMap<string, IndexedKey>>();
+
+/**
+ * The client behind a request's `Authorization: Bearer sk-relay-…` (or `x-api-key` on the Messages routes).
+ * Throws `invalid_api_key`; neither the message nor anything else echoes what was sent.
+ */
+export function authenticate(incoming: IncomingMessage, state: State, now: EpochMs): Client {
+  const presented = presentedKey(incoming);
+  if (presented === null) {
+    throw new RelayError('invalid_api_key', 'Missing client key. Send "Authorization: Bearer sk-relay-…"; relay clients add NAME makes one.');
+  }
+  const digest = createHash('sha256').update(presented).digest();
+  const found = indexOf(state.clients).get(digest.toString('hex'));
+  if (found === undefined || !timingSafeEqual(Buffer.from(found.key.sha256, 'hex'), digest)) throw unknownKey();
+  // A clock set back must not revive a key that has expired once.
+  const latest = Math.max(now, state.lastSeenAt);
+  if (found.client.revokedAt !== null) throw unknownKey();
+  if (found.key.expiresAt !== null && found.key.expiresAt <= latest) {
+    throw new RelayError('invalid_api_key', `The key of client "${found.client.name}" has expired. Run relay clients rotate ${found.client.name}.`);
+  }
+  return found.client;
+}
+
+function presentedKey(incoming: IncomingMessage): string | null {
+  if (countHeader(incoming, 'authorization') > 1) return null;
+  const header = incoming.headers.authorization;
+  if (header !== undefined) return /^Bearer ([\x21-\x7e]{1,512})$/i.exec(header)?.[1] ?? null;
+  const apiKey = incoming.headers['x-api-key'];
+  return typeof apiKey === 'string' && isMessagesRoute(incoming.url ?? '') ? apiKey : null;
+}
+
+function isMessagesRoute(url: string): boolean {
+  return /^\/v1\/messages(\/|\?|$)/.test(url);
+}
+
+function indexOf(clients: readonly Client[]): ReadonlyMap<string, IndexedKey> {
+  const known = indexes.get(clients);
+  if (known) return known;
+  const made = new Map<string, IndexedKey>();
+  for (const client of clients) for (const key of client.keys) made.set(key.sha256, { client, key });
+  indexes.set(clients, made);
+  return made;
+}
+
+function unknownKey(): RelayError {
+  return new RelayError('invalid_api_key', 'Unknown client key. relay clients list shows the clients, relay clients rotate NAME makes a new key.');
+}

@@ -1,0 +1,164 @@
+import type { Client } from '../core/client.ts';
+import { RelayError } from '../core/errors.ts';
+import type { JsonObject } from '../core/json.ts';
+import type { Clock } from '../core/ports.ts';
+import type { Headers, RelayRequest } from '../core/relay-request.ts';
+import type { Gateway, RelayedAnswer } from '../gateway/relayed-answer.ts';
+import { carry } from './carry.ts';
+import { errorReply } from './error-reply.ts';
+import { inStreamError } from './in-stream-error.ts';
+import type { BodyMemory, Exchange } from './read-body.ts';
+import { readJsonBody } from './read-body.ts';
+import type { Reply } from './reply.ts';
+import { STREAM_HEADERS } from './reply.ts';
+import type { Waiting } from './waiting.ts';
+import { startWaiting } from './waiting.ts';
+
+export interface RelayRouteDeps {
+  readonly gateway: Gateway;
+  readonly clock: Clock;
+  readonly memory: BodyMemory;
+  readonly maxBodyBytes: () => number;
+}
+
+/** A client's call at the door of a relay route. */
+export interface IncomingCall {
+  readonly id: string;
+  readonly client: Client;
+  readonly endpoint: RelayRequest['endpoint'];
+  readonly exchange: Exchange;
+  readonly reply: Reply;
+}
+
+/**
+ * Serves one call: reads its body, has it relayed, and carries the answer. Every outcome, also a refusal, is journaled
+ * and answered here; the promise never rejects for the client's or an upstream's doing.
+ */
+export async function serveRelayCall(call: IncomingCall, deps: RelayRouteDeps): Promise<void> {
+  const gone = new AbortController();
+  call.reply.onGone(() => gone.abort());
+  const receivedAt = deps.clock.now();
+  let request: RelayRequest;
+  try {
+    const { json, bytes } = await readJsonBody(call.exchange, deps.maxBodyBytes(), deps.memory);
+    request = toRelayRequest(call, json, bytes, receivedAt);
+  } catch (error) {
+    if (!(error instanceof RelayError)) throw error;
+    await deps.gateway.refuse(unreadableRequest(call, receivedAt), error);
+    await sendError(call, error, {});
+    return;
+  }
+  await relay(request, call, deps, gone.signal);
+}
+
+async function relay(request: RelayRequest, call: IncomingCall, deps: RelayRouteDeps, signal: AbortSignal): Promise<void> {
+  const { reply } = call;
+  const idHeader = { 'x-request-id': request.id };
+  const waiting: Waiting = request.stream
+    ? startWaiting({
+      clock: deps.clock,
+      isCodex: request.isCodex,
+      send(keepalive) {
+        reply.begin(200, { ...STREAM_HEADERS, ...idHeader });
+        reply.write(keepalive);
+      },
+    })
+    : { saw: () => {}, stop: () => {} };
+  const result = await deps.gateway.relay(request, signal);
+  if (!result.ok) {
+    waiting.stop();
+    if (reply.begun) await reply.destroy([inStreamError(request.clientWire, result.error.body)]);
+    else await sendError(call, result.error, result.headers);
+    return;
+  }
+  if (request.stream) {
+    reply.begin(200, { ...STREAM_HEADERS, ...result.answer.headers, ...idHeader });
+    await carry(result.answer, reply, waiting);
+    return;
+  }
+  await sendWhole(result.answer, call);
+}
+
+async function sendWhole(answer: RelayedAnswer, { reply, id }: IncomingCall): Promise<void> {
+  if (reply.closed) {
+    await answer.settle({ kind: 'client-gone' });
+    return;
+  }
+  answer.firstOutput();
+  await answer.settle({ kind: 'served' });
+  const body = Buffer.concat([...answer.held, ...(answer.last ?? [])]);
+  reply.begin(200, { 'content-type': 'application/json', 'content-length': String(body.length), ...answer.headers, 'x-request-id': id });
+  await reply.end([body]);
+}
+
+async function sendError({ reply, id, exchange }: IncomingCall, error: RelayError, headers: Headers): Promise<void> {
+  const { status, headers: errorHeaders, body } = errorReply(error);
+  // What is left of a refused upload is not read: the connection cannot be used again.
+  const unread: Headers = exchange.incoming.complete ? {} : { connection: 'close' };
+  reply.begin(status, { ...headers, ...errorHeaders, ...unread, 'content-length': String(body.length), 'x-request-id': id });
+  await reply.end([body]);
+}
+
+function toRelayRequest(call: IncomingCall, body: JsonObject, bytes: Uint8Array, receivedAt: number): RelayRequest {
+  const { model, stream } = body;
+  if (model === undefined || model === null) {
+    throw new RelayError('missing_required_parameter', 'Missing required parameter: "model". relay models lists what is served.', { param: 'model' });
+  }
+  if (typeof model !== 'string' || model === '' || model.length > 256) {
+    throw new RelayError('invalid_request_error', '"model" must be a non-empty string of at most 256 characters.', { param: 'model' });
+  }
+  if (stream !== undefined && stream !== null && typeof stream !== 'boolean') {
+    throw new RelayError('invalid_request_error', '"stream" must be true or false.', { param: 'stream' });
+  }
+  const clientWire = call.endpoint === 'chat' ? 'chat' : 'responses';
+  const bodyWire = call.endpoint === 'chat' && isResponsesBody(body) ? 'responses' : clientWire;
+  checkInput(body, bodyWire);
+  const headers = lowerCased(call.exchange.incoming.headers);
+  return {
+    id: call.id, client: call.client, endpoint: call.endpoint, clientWire, bodyWire, stream: stream === true && call.endpoint !== 'compact', model, body, bytes,
+    headers, isCodex: clientWire === 'responses' && isCodexCaller(headers), receivedAt,
+  };
+}
+
+/** Cursor posts a Responses body to the chat path, and wants chat chunks back (observed 2026-11). */
+function isResponsesBody(body: JsonObject): boolean {
+  const hasMessages = Array.isArray(body['messages']) && body['messages'].length > 0;
+  return !hasMessages && (body['input'] !== undefined || body['instructions'] !== undefined);
+}
+
+function checkInput(body: JsonObject, wire: RelayRequest['bodyWire']): void {
+  if (wire === 'chat') {
+    const { messages } = body;
+    if (messages === undefined) throw new RelayError('missing_required_parameter', 'Missing required parameter: "messages".', { param: 'messages' });
+    if (!Array.isArray(messages) || messages.length === 0) {
+      throw new RelayError('invalid_request_error', '"messages" must be an array with at least one message.', { param: 'messages' });
+    }
+    return;
+  }
+  const { input } = body;
+  if (input !== undefined && input !== null && typeof input !== 'string' && !Array.isArray(input)) {
+    throw new RelayError('invalid_request_error', '"input" must be a string or an array of items.', { param: 'input' });
+  }
+}
+
+/** Codex names itself in `originator`: `codex_cli_rs`, `codex-tui`, `codex_exec`, `Codex Desktop`, … */
+function isCodexCaller(headers: Headers): boolean {
+  return /^codex[ _-]/i.test(headers['originator'] ?? '') || /^codex[ _-][^/]*\//i.test(headers['user-agent'] ?? '');
+}
+
+function lowerCased(headers: NodeJS.Dict<string | string[]>): Headers {
+  const flat: Record<string, string> = {};
+  for (const [name, value] of Object.entries(headers)) {
+    if (value !== undefined) flat[name] = Array.isArray(value) ? value.join(', ') : value;
+  }
+  return flat;
+}
+
+/** What is known of a call whose body could not be read: enough for its line in the journal. */
+function unreadableRequest(call: IncomingCall, receivedAt: number): RelayRequest {
+  const wire = call.endpoint === 'chat' ? 'chat' : 'responses';
+  return {
+    id: call.id, client: call.client, endpoint: call.endpoint, clientWire: wire, bodyWire: wire, stream: false, model: '', body: {},
+    bytes: new Uint8Array(), headers: {}, isCodex: false, receivedAt,
+  };
+}

@@ -1,0 +1,62 @@
+import type { Clock } from '../core/ports.ts';
+import { SECOND_MS } from '../core/units.ts';
+
+/** How long a stream may be silent toward its client before it hears that it is still alive. */
+const SILENCE_MS = 10 * SECOND_MS;
+
+const COMMENT = new TextEncoder().encode(': keepalive\n\n');
+/** Codex's idle timer counts parsed events only, so it gets one of a type it ignores as well (observed 2026-11). */
+const CODEX_EVENT = new TextEncoder().encode(': keepalive\n\nevent: codex.keepalive\ndata: {"type":"codex.keepalive"}\n\n');
+
+/** Keeps a silent stream's client patient, while the upstream thinks or failover goes on underneath. */
+export interface Waiting {
+  /** Bytes went to the client: the silence begins anew behind them. */
+  saw(chunk: Uint8Array): void;
+  stop(): void;
+}
+
+export interface WaitingOptions {
+  readonly clock: Clock;
+  readonly isCodex: boolean;
+  /** Sends the keepalive; the first one commits the status. */
+  readonly send: (keepalive: Uint8Array) => void;
+}
+
+/** Starts the watch; it ends at `stop`. */
+export function startWaiting({ clock, isCodex, send }: WaitingOptions): Waiting {
+  const keepalive = isCodex ? CODEX_EVENT : COMMENT;
+  let lastAt = clock.now();
+  let isBetweenEvents = true;
+  let cancel = (): void => {};
+  const watch = (ms: number): void => {
+    cancel = clock.after(ms, () => {
+      const silentMs = clock.now() - lastAt;
+      if (silentMs < SILENCE_MS) {
+        watch(SILENCE_MS - silentMs);
+        return;
+      }
+      // Inside an event a comment would become part of it.
+      if (isBetweenEvents) send(keepalive);
+      lastAt = clock.now();
+      watch(SILENCE_MS);
+    });
+  };
+  watch(SILENCE_MS);
+  return {
+    saw(chunk) {
+      lastAt = clock.now();
+      isBetweenEvents = endsWithBlankLine(chunk, isBetweenEvents);
+    },
+    stop: () => cancel(),
+  };
+}
+
+function endsWithBlankLine(chunk: Uint8Array, before: boolean): boolean {
+  const { length } = chunk;
+  if (length < 2) return length === 0 ? before : false;
+  const [third, second, last] = [chunk[length - 3], chunk[length - 2], chunk[length - 1]];
+  const LF = 10;
+  const CR = 13;
+  if (last === LF) return second === LF || (second === CR && third === LF);
+  return last === CR && second === CR;
+}
