@@ -1,0 +1,183 @@
+import { isJsonObject } from '../core/json.ts';
+import type { CloseRecord, JournalLine } from '../core/record.ts';
+import type { EpochMs } from '../core/units.ts';
+import { bucketOf, horizonsAt, readBucket } from './time-bucket.ts';
+import type { UsageCell } from './usage-cell.ts';
+import { addRecord, copyCell, emptyCell, isUsageCell, mergeCell } from './usage-cell.ts';
+
+/** The dimensions a cell keeps jointly, in the order of its name. */
+export const CELL_DIMENSIONS = ['model', 'account', 'provider', 'client', 'member', 'project', 'env'] as const;
+export type CellDimension = (typeof CELL_DIMENSIONS)[number];
+
+/** Distinct sets of dimensions kept apart within one UTC month; what is beyond is counted together as `other`. */
+export const SETS_PER_MONTH = 256;
+/** The name of the cell that holds what is beyond {@link SETS_PER_MONTH}. */
+export const OTHER = JSON.stringify(CELL_DIMENSIONS.map(() => 'other'));
+
+/**
+ * A fold of the journal: sums by time bucket and joint dimensions. Plain JSON, changed in place by the fold. Which
+ * buckets and cells there are depends only on the set of lines folded, never on their order: buckets coarsen with the
+ * newest time seen, and the sets that stay apart in a month are the {@link SETS_PER_MONTH} lowest in a fixed order, so
+ * one that fell out could never have come back.
+ */
+export interface Totals {
+  readonly version: 1;
+  newest: EpochMs;
+  /** Month -> names of the sets kept apart in it. */
+  readonly sets: Record<string, string[]>;
+  /** Bucket -> set -> sums. */
+  readonly buckets: Record<string, Record<string, UsageCell>>;
+}
+
+/** Nothing folded yet. */
+export function emptyTotals(): Totals {
+  return { version: 1, newest: 0, sets: {}, buckets: {} };
+}
+
+/** Adds a finished request, in place, and returns the same totals. The caller sees to it that no line comes twice. */
+export function foldRecord(totals: Totals, line: CloseRecord | JournalLine<CloseRecord>): Totals {
+  const at = Math.min(Math.max(line.t, 0), LAST_MOMENT);
+  moveTo(totals, at);
+  addRecord(cellAt(totals, bucketOf(at, horizonsAt(totals.newest)), setOf(line)), line);
+  return totals;
+}
+
+/** The fold of both sets of lines, as new totals. */
+export function mergeTotals(a: Totals, b: Totals): Totals {
+  const merged = emptyTotals();
+  moveTo(merged, Math.max(a.newest, b.newest));
+  for (const { buckets } of [a, b]) takeAll(merged, buckets);
+  return merged;
+}
+
+/** Reads totals back from JSON. Throws a TypeError that says where they are not Relay's; the journal can fold them anew. */
+export function parseTotals(value: unknown): Totals {
+  if (!isJsonObject(value) || value.version !== 1) throw new TypeError('usage totals: not version 1');
+  const { newest, sets, buckets } = value;
+  if (typeof newest !== 'number' || !(newest >= 0 && newest <= LAST_MOMENT)) throw new TypeError('usage totals: newest is no time');
+  if (!isJsonObject(sets) || !isJsonObject(buckets)) throw new TypeError('usage totals: sets or buckets are missing');
+  const totals: Totals = { version: 1, newest, sets: {}, buckets: {} };
+  for (const [name, cells] of Object.entries(buckets)) totals.buckets[name] = parseBucket(name, cells);
+  for (const [month, names] of Object.entries(sets)) totals.sets[month] = parseSets(month, names);
+  return totals;
+}
+
+/** The values of a cell's dimensions, by its name. */
+export function readSet(set: string): Readonly<Record<CellDimension, string | null>> {
+  const values: unknown = JSON.parse(set);
+  const at = (index: number): string | null => {
+    const value: unknown = Array.isArray(values) ? values[index] : null;
+    return typeof value === 'string' ? value : null;
+  };
+  return { model: at(0), account: at(1), provider: at(2), client: at(3), member: at(4), project: at(5), env: at(6) };
+}
+
+/** The last moment of the year 9999, so that every name sorts and parses. */
+const LAST_MOMENT = Date.UTC(10_000, 0) - 1;
+
+/**
+ * A request's dimensions as a name. The model is the one that ran, else the one sent: a name that was only asked for is
+ * the client's invention and could be anything.
+ */
+function setOf({ model, account, provider, client, member, project, env }: CloseRecord): string {
+  return JSON.stringify([model.ran ?? model.sent, account, provider, client, member, project, env]);
+}
+
+/** The cell to add to: the set's own, or the one of all others. */
+function cellAt(totals: Totals, bucket: string, set: string): UsageCell {
+  const cells = (totals.buckets[bucket] ??= {});
+  const existing = cells[set];
+  if (existing) return existing;
+  const kept = set === OTHER || keepSet(totals, bucket.slice(0, 7), set) ? set : OTHER;
+  return (cells[kept] ??= emptyCell());
+}
+
+/** Whether the set stands apart in its month. A new one may push out the highest, whose sums join the others'. */
+function keepSet(totals: Totals, month: string, set: string): boolean {
+  const sets = (totals.sets[month] ??= []);
+  if (sets.includes(set)) return true;
+  if (sets.length < SETS_PER_MONTH) {
+    sets.push(set);
+    return true;
+  }
+  const highest = sets.reduce((a, b) => (comesBefore(a, b) ? b : a));
+  if (!comesBefore(set, highest)) return false;
+  sets[sets.indexOf(highest)] = set;
+  for (const [bucket, cells] of Object.entries(totals.buckets)) {
+    const cell = bucket.startsWith(month) ? cells[highest] : undefined;
+    if (!cell) continue;
+    delete cells[highest];
+    mergeCell((cells[OTHER] ??= emptyCell()), cell);
+  }
+  return true;
+}
+
+/** A fixed order that favours no name: by FNV-1a hash, then by the name itself. */
+function comesBefore(a: string, b: string): boolean {
+  const [first, second] = [hash(a), hash(b)];
+  return first === second ? a < b : first < second;
+}
+
+function hash(text: string): number {
+  let value = 0x811c9dc5;
+  for (let index = 0; index < text.length; index += 1) value = Math.imul(value ^ text.charCodeAt(index), 0x01000193);
+  return value >>> 0;
+}
+
+/** Notes a newer moment; where it begins a new day, buckets that fell behind a horizon become coarser. */
+function moveTo(totals: Totals, at: EpochMs): void {
+  if (at <= totals.newest) return;
+  const [before, after] = [horizonsAt(totals.newest), horizonsAt(at)];
+  totals.newest = at;
+  if (before.hours === after.hours) return;
+  for (const name of Object.keys(totals.buckets)) {
+    const start = readBucket(name)?.start ?? 0;
+    const cells = totals.buckets[name];
+    if (!cells || bucketNameFor(name, start, after) === name) continue;
+    delete totals.buckets[name];
+    takeAll(totals, { [name]: cells });
+  }
+}
+
+/** A bucket never becomes finer: a month stays a month. */
+function bucketNameFor(name: string, start: EpochMs, horizons: ReturnType<typeof horizonsAt>): string {
+  return name.slice(0, Math.min(name.length, bucketOf(start, horizons).length));
+}
+
+function takeAll(totals: Totals, buckets: Totals['buckets']): void {
+  const horizons = horizonsAt(totals.newest);
+  for (const [name, cells] of Object.entries(buckets)) {
+    const target = bucketNameFor(name, readBucket(name)?.start ?? 0, horizons);
+    for (const [set, cell] of Object.entries(cells)) mergeCell(cellAt(totals, target, set), cell);
+  }
+}
+
+function parseBucket(name: string, value: unknown): Record<string, UsageCell> {
+  if (!readBucket(name) || !isJsonObject(value)) throw new TypeError(`usage totals: ${name} is no bucket`);
+  const cells: Record<string, UsageCell> = {};
+  for (const [set, cell] of Object.entries(value)) {
+    if (!isSetName(set) || !isUsageCell(cell)) throw new TypeError(`usage totals: a cell of ${name} is malformed`);
+    cells[set] = copyCell(cell);
+  }
+  return cells;
+}
+
+function parseSets(month: string, value: unknown): string[] {
+  if (readBucket(month)?.size !== 'month' || !Array.isArray(value) || value.length > SETS_PER_MONTH) {
+    throw new TypeError(`usage totals: the sets of ${month} are malformed`);
+  }
+  return value.map((set) => {
+    if (typeof set !== 'string' || !isSetName(set)) throw new TypeError(`usage totals: a set of ${month} is malformed`);
+    return set;
+  });
+}
+
+function isSetName(text: string): boolean {
+  try {
+    const values: unknown = JSON.parse(text);
+    if (!Array.isArray(values) || values.length !== CELL_DIMENSIONS.length) return false;
+    return values.every((value) => value === null || typeof value === 'string');
+  } catch {
+    return false;
+  }
+}
