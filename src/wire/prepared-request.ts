@@ -1,5 +1,36 @@
-import type { JsonObject } from '../core/json.ts';
+import type { JsonObject, JsonValue } from '../core/json.ts';
 import type { Dialect, Wire } from '../core/provider-kind.ts';
+import type { HostedTool } from './hosted-tools.ts';
+
+/** A client's call as far as translation looks at it; a `RelayRequest` is one. */
+export interface ClientCall {
+  /** The wire the answer must be written in. */
+  readonly clientWire: Wire;
+  /** The wire the body is written in. */
+  readonly bodyWire: Wire;
+  readonly endpoint: 'chat' | 'responses' | 'compact';
+  /** Read only: never changed, pieces of it may stand in the prepared body. */
+  readonly body: JsonObject;
+  readonly stream: boolean;
+  /** The caller is Codex itself. */
+  readonly isCodex: boolean;
+}
+
+/** What Relay remembers of earlier answers, scoped to the client, and a digest: the pure room's window on the rest. */
+export interface RequestMemory {
+  /** A stored answer: its input with all ancestors', and its output; undefined when unknown or forgotten. */
+  storedResponse(id: string): StoredResponse | undefined;
+  /** Reasoning items that stood before a tool call, to be put back for a chat client; undefined when none are kept. */
+  reasoningFor(callId: string): readonly JsonValue[] | undefined;
+  /** A stable digest in lower-case hex, at least 32 characters. */
+  digest(text: string): string;
+}
+
+/** The items of a stored answer, as `previous_response_id` continues them. */
+export interface StoredResponse {
+  readonly input: readonly JsonValue[];
+  readonly output: readonly JsonValue[];
+}
 
 /** The upstream a request is prepared for, as far as its protocol goes. */
 export interface Target {
@@ -25,6 +56,13 @@ export interface PreparedRequest {
   readonly answer: AnswerPlan;
 }
 
+/**
+ * `nested`: a chat client that declared the standard shape gets `custom` calls. `flat`: one that declared the
+ * Responses shape (Cursor) gets function calls with the raw text. `wrapped`: the upstream was given a function with
+ * one string `input`, the client wants a `custom_tool_call`.
+ */
+export type CustomTool = 'nested' | 'flat' | 'wrapped';
+
 /** Everything a passage must remember of the request. Plain data; frozen for the life of an attempt. */
 export interface AnswerPlan {
   readonly clientWire: Wire;
@@ -41,10 +79,10 @@ export interface AnswerPlan {
   readonly legacyFunctions: boolean;
   /** Tool names as sent upstream -> as the client declared them (shortened, or flattened out of a namespace). */
   readonly toolNames: Readonly<Record<string, { readonly name: string; readonly namespace: string | null }>>;
-  /** Custom (free-form) tools by the name sent upstream, and how the client declared them. */
-  readonly customTools: Readonly<Record<string, 'nested' | 'flat' | 'wrapped'>>;
+  /** Custom (free-form) tools by the name sent upstream, and how the client gets their calls. */
+  readonly customTools: Readonly<Record<string, CustomTool>>;
   /** Hosted client-executed tools wrapped as functions, by the name sent upstream. */
-  readonly hostedTools: Readonly<Record<string, 'apply_patch' | 'local_shell' | 'shell'>>;
+  readonly hostedTools: Readonly<Record<string, HostedTool>>;
   /** Call ids shortened for the upstream -> the client's own. */
   readonly callIds: Readonly<Record<string, string>>;
   /** Stop sequences the upstream cannot honour: cut on the way back. */

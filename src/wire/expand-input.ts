@@ -1,0 +1,67 @@
+import { RelayError } from '../core/errors.ts';
+import type { JsonObject, JsonValue } from '../core/json.ts';
+import { isJsonObject, stringAt } from '../core/json.ts';
+import type { RequestMemory } from './prepared-request.ts';
+import { refuseMissing, refuseType, refuseValue } from './refuse-request.ts';
+
+/** Items the history was expanded from, by id, for `item_reference`. */
+type ById = ReadonlyMap<string, JsonValue>;
+
+/** A body's input as a list: text becomes a user message. Refuses a body without input, and an empty one. */
+export function inputItems(body: JsonObject): readonly JsonValue[] {
+  const { input } = body;
+  if (typeof input === 'string') return [{ type: 'message', role: 'user', content: [{ type: 'input_text', text: input }] }];
+  if (input === undefined || input === null) refuseMissing('input');
+  if (!Array.isArray(input)) refuseType('input', 'a string or an array of items');
+  if (input.length === 0) refuseMissing('input');
+  return input;
+}
+
+/**
+ * The body with the answer it continues written out in front of its input, for upstreams that keep nothing. The very
+ * same body when it continues none. An unknown id is a 400 `previous_response_not_found`, on which Codex sends all anew.
+ */
+export function expandPrevious(body: JsonObject, memory: RequestMemory): JsonObject {
+  const previous = body['previous_response_id'];
+  if (previous === undefined || previous === null) return withReferences(body, new Map());
+  if (typeof previous !== 'string') refuseType('previous_response_id', 'a string');
+  const stored = memory.storedResponse(previous);
+  if (!stored) {
+    throw new RelayError('previous_response_not_found', `Previous response with id '${previous.slice(0, 80)}' not found.`, {
+      param: 'previous_response_id',
+    });
+  }
+  const history = [...stored.input, ...stored.output];
+  const byId = new Map(history.flatMap((item) => {
+    const id = stringAt(item, 'id');
+    return id === undefined ? [] : [[id, item] as const];
+  }));
+  const { previous_response_id: _, ...rest } = body;
+  const current = body['input'] === undefined || body['input'] === null ? [] : inputItems(body);
+  return withReferences({ ...rest, input: [...history.map(withoutOwnId), ...current] }, byId);
+}
+
+/** Ids of items that nobody stored are refused ("Item with id … not found"); reasoning keeps the one it is sealed with. */
+function withoutOwnId(item: JsonValue): JsonValue {
+  if (!isJsonObject(item) || item['type'] === 'reasoning' || item['call_id'] === undefined && item['type'] !== 'message') return item;
+  const { id: _, status: __, ...rest } = item;
+  return rest;
+}
+
+function withReferences(body: JsonObject, byId: ById): JsonObject {
+  const { input } = body;
+  if (!Array.isArray(input) || !input.some(isReference)) return body;
+  return { ...body, input: input.map((item, index) => resolved(item, `input[${index}]`, byId)) };
+}
+
+function isReference(item: JsonValue): boolean {
+  return stringAt(item, 'type') === 'item_reference';
+}
+
+function resolved(item: JsonValue, at: string, byId: ById): JsonValue {
+  if (!isReference(item)) return item;
+  const id = stringAt(item, 'id') ?? '';
+  const found = byId.get(id);
+  if (found === undefined) refuseValue(`${at}.id`, `no item '${id.slice(0, 80)}' is known here; send the item itself.`);
+  return withoutOwnId(found);
+}

@@ -1,0 +1,104 @@
+import type { JsonObject, JsonValue } from '../core/json.ts';
+import { arrayAt, isJsonObject, objectAt, stringAt } from '../core/json.ts';
+import { toChatDialect } from './chat-dialect.ts';
+import { normalTools } from './chat-tools.ts';
+import { toCodexDialect } from './codex-request.ts';
+import { expandPrevious, inputItems } from './expand-input.ts';
+import type { ClientCall } from './prepared-request.ts';
+import { servedEffort } from './reasoning-effort.ts';
+import { isRelayReasoning } from './reasoning-envelope.ts';
+import type { Translation } from './translation.ts';
+import { withMembers } from './unless-same.ts';
+
+/** A chat body for a chat upstream; the very same body where nothing has to change. */
+export function chatToChat(body: JsonObject, translation: Translation): JsonObject {
+  return toChatDialect(normalTools(withUsage(addressed(body, translation), translation), translation), translation);
+}
+
+/** A stream is always asked for its usage: the account book needs it. The answer plan says whether the client did. */
+function withUsage(body: JsonObject, { upstreamStream }: Translation): JsonObject {
+  const options = objectAt(body, 'stream_options');
+  if (!upstreamStream || options?.['include_usage'] === true) return body;
+  return { ...body, stream_options: { ...options, include_usage: true } };
+}
+
+/** A Responses body for a Responses upstream; the very same body where nothing has to change. */
+export function responsesToResponses(call: ClientCall, translation: Translation): JsonObject {
+  const { target, memory } = translation;
+  const { body } = call;
+  if (target.dialect === 'codex' && call.endpoint === 'compact') return forCodexCompact(call, translation);
+  if (target.dialect === 'codex') return call.isCodex ? forCodexItself(body, translation) : forCodexBackend(body, translation);
+  const previous = stringAt(body, 'previous_response_id');
+  const isKnown = previous !== undefined && memory.storedResponse(previous) !== undefined;
+  const whole = withoutRelayReasoning(isKnown ? withoutLostReasoning(expandPrevious(body, memory)) : body);
+  return addressed(withoutChatOptions(call, withEffort(whole, translation)), translation);
+}
+
+/** Codex's own body passes unharmed: only what another model or upstream makes of it is mended. */
+function forCodexItself(body: JsonObject, translation: Translation): JsonObject {
+  const whole = withoutRelayReasoning(continued(body) ? expandPrevious(body, translation.memory) : body);
+  return addressed(body['model'] === translation.target.model ? whole : withEffort(whole, translation), translation);
+}
+
+function forCodexBackend(body: JsonObject, translation: Translation): JsonObject {
+  const whole = withoutLostReasoning(withoutRelayReasoning(expandPrevious(body, translation.memory)));
+  return toCodexDialect(withEffort(whole, translation), translation);
+}
+
+function continued(body: JsonObject): boolean {
+  return body['previous_response_id'] !== undefined && body['previous_response_id'] !== null;
+}
+
+/** Only the address: the model as this upstream calls it, and a stream where it gives nothing else. */
+function addressed(body: JsonObject, { target, upstreamStream }: Translation): JsonObject {
+  return withMembers(body, { model: target.model, ...(upstreamStream && { stream: true }) });
+}
+
+function withEffort(body: JsonObject, { target, notes }: Translation): JsonObject {
+  const reasoning = objectAt(body, 'reasoning');
+  const asked = stringAt(reasoning, 'effort');
+  if (!reasoning || asked === undefined) return body;
+  const served = servedEffort(asked, target.efforts, target.dialect);
+  if (served === asked) return body;
+  if (asked !== 'ultra') notes.adjust('reasoning.effort', asked, served);
+  return { ...body, reasoning: { ...reasoning, effort: served } };
+}
+
+/** Reasoning that Relay sealed for a chat upstream is ciphertext no Responses upstream can verify: it stays behind. */
+function withoutRelayReasoning(body: JsonObject): JsonObject {
+  const input = arrayAt(body, 'input');
+  if (!input?.some(isSealedByRelay)) return body;
+  return { ...body, input: input.filter((item) => !isSealedByRelay(item)) };
+}
+
+/** Reasoning without its ciphertext stands for an item in a store: where nothing was stored it is refused. */
+function withoutLostReasoning(body: JsonObject): JsonObject {
+  const input = arrayAt(body, 'input');
+  return input?.some(isLost) === true ? { ...body, input: input.filter((item) => !isLost(item)) } : body;
+}
+
+function isLost(item: JsonValue): boolean {
+  return stringAt(item, 'type') === 'reasoning' && stringAt(item, 'encrypted_content') === undefined;
+}
+
+function isSealedByRelay(item: JsonValue): boolean {
+  return isJsonObject(item) && isRelayReasoning(stringAt(item, 'encrypted_content') ?? '');
+}
+
+/** Cursor posts a Responses body with chat's `stream_options`, which the Responses API refuses. */
+function withoutChatOptions({ clientWire }: ClientCall, body: JsonObject): JsonObject {
+  const options = objectAt(body, 'stream_options');
+  if (clientWire !== 'chat' || !options || options['include_usage'] === undefined) return body;
+  const { include_usage: _, ...rest } = options;
+  return withMembers(body, { stream_options: Object.keys(rest).length > 0 ? rest : undefined });
+}
+
+/** The compaction endpoint takes less than the other (ChatGPT backend, observed 2026-11). */
+function forCodexCompact(call: ClientCall, translation: Translation): JsonObject {
+  const whole = withoutRelayReasoning(expandPrevious(call.body, translation.memory));
+  if (call.isCodex) return addressed(whole, translation);
+  const listed = typeof whole['input'] === 'string' ? { ...whole, input: [...inputItems(whole)] } : whole;
+  return addressed(withMembers(listed, {
+    store: undefined, stream: undefined, text: undefined, tools: undefined, tool_choice: undefined, client_metadata: undefined,
+  }), translation);
+}

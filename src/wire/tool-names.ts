@@ -1,0 +1,63 @@
+/** The longest name either API takes for a tool (OpenAI SDK 7.57, 2026-11). */
+const LONGEST_NAME = 64;
+
+/** A tool as its client named it. */
+export interface DeclaredName {
+  readonly name: string;
+  readonly namespace: string | null;
+}
+
+/**
+ * The names of one request's tools on their way to the upstream: too long ones shortened, namespaces flattened,
+ * never two alike. The same declared name always gives the same sent name.
+ */
+export class ToolNames {
+  readonly #sent = new Map<string, string>();
+  readonly #declared = new Map<string, DeclaredName>();
+  readonly #reserved: ReadonlySet<string>;
+
+  /** `reserved`: plain names the client declared, which no shortened or flattened one may take. */
+  constructor(reserved: Iterable<string>) {
+    this.#reserved = new Set(reserved);
+  }
+
+  /** The name the upstream is given for a tool, wherever it is mentioned. */
+  sent(name: string, namespace: string | null = null): string {
+    const key = JSON.stringify([namespace, name]);
+    const known = this.#sent.get(key);
+    if (known !== undefined) return known;
+    const wanted = flattened(name, namespace);
+    const sent = wanted === name && wanted.length <= LONGEST_NAME ? name : this.#free(shortened(wanted));
+    this.#sent.set(key, sent);
+    if (!this.#declared.has(sent)) this.#declared.set(sent, { name, namespace });
+    return sent;
+  }
+
+  /** Sent name -> declared name, of those that differ. */
+  changed(): Readonly<Record<string, DeclaredName>> {
+    return Object.fromEntries([...this.#declared].filter(([sent, { name, namespace }]) => namespace !== null || sent !== name));
+  }
+
+  #free(wanted: string): string {
+    let candidate = wanted;
+    for (let number = 2; this.#reserved.has(candidate) || this.#declared.has(candidate); number++) {
+      const suffix = `_${number}`;
+      candidate = wanted.slice(0, LONGEST_NAME - suffix.length) + suffix;
+    }
+    return candidate;
+  }
+}
+
+/** `ns__name`, unless the name already says where it is from. */
+function flattened(name: string, namespace: string | null): string {
+  if (namespace === null || name.startsWith('mcp__') || name.startsWith(namespace)) return name;
+  return `${namespace}__${name}`;
+}
+
+/** MCP names keep their mark and their last, telling part. */
+function shortened(name: string): string {
+  if (name.length <= LONGEST_NAME) return name;
+  const last = name.slice(name.lastIndexOf('__') + 2);
+  const telling = name.startsWith('mcp__') && last !== '' ? `mcp__${last}` : name;
+  return telling.slice(0, LONGEST_NAME);
+}
