@@ -8,20 +8,19 @@ const MARK = 'relay1.';
  * returns unread, `encrypted_content`; there it travels, sealed (not encrypted: the client has seen it all).
  */
 export interface ReasoningEnvelope {
-  readonly reasoningContent?: string;
+  readonly reasoningContent: string | null;
   /** OpenRouter's `reasoning_details`, as told. */
-  readonly reasoningDetails?: readonly JsonValue[];
+  readonly reasoningDetails: readonly JsonValue[];
   /** Gemini's `extra_content.google.thought_signature`, by call id. */
-  readonly thoughtSignatures?: Readonly<Record<string, string>>;
+  readonly thoughtSignatures: Readonly<Record<string, string>>;
 }
 
-/** The envelope as a value for `encrypted_content`: `relay1.` and base64url of its JSON. */
-export function sealReasoning(envelope: ReasoningEnvelope): string {
-  const { reasoningContent, reasoningDetails, thoughtSignatures } = envelope;
+/** The envelope as a value for `encrypted_content`: `relay1.` and base64url of its JSON; what is empty is left out. */
+export function sealReasoning({ reasoningContent, reasoningDetails, thoughtSignatures }: ReasoningEnvelope): string {
   const body = {
-    ...(reasoningContent !== undefined && { reasoning_content: reasoningContent }),
-    ...(reasoningDetails !== undefined && { reasoning_details: reasoningDetails }),
-    ...(thoughtSignatures !== undefined && { thought_signature: thoughtSignatures }),
+    ...(reasoningContent !== null && { reasoning_content: reasoningContent }),
+    ...(reasoningDetails.length > 0 && { reasoning_details: reasoningDetails }),
+    ...(Object.keys(thoughtSignatures).length > 0 && { thought_signature: thoughtSignatures }),
   };
   return MARK + toBase64Url(JSON.stringify(body));
 }
@@ -31,13 +30,10 @@ export function openReasoning(encryptedContent: string | undefined): ReasoningEn
   if (encryptedContent === undefined || !isRelayReasoning(encryptedContent)) return undefined;
   const body = parseJsonObject(fromBase64Url(encryptedContent.slice(MARK.length)) ?? '');
   if (!body) return undefined;
-  const reasoningContent = stringAt(body, 'reasoning_content');
-  const reasoningDetails = arrayAt(body, 'reasoning_details');
-  const signatures = objectAt(body, 'thought_signature');
   return {
-    ...(reasoningContent !== undefined && { reasoningContent }),
-    ...(reasoningDetails !== undefined && { reasoningDetails }),
-    ...(signatures !== undefined && { thoughtSignatures: stringMembers(signatures) }),
+    reasoningContent: stringAt(body, 'reasoning_content') ?? null,
+    reasoningDetails: arrayAt(body, 'reasoning_details') ?? [],
+    thoughtSignatures: stringMembers(objectAt(body, 'thought_signature') ?? {}),
   };
 }
 

@@ -2,7 +2,6 @@ import type { JsonObject, JsonValue } from '../core/json.ts';
 import { arrayAt, isJsonObject, objectAt, stringAt } from '../core/json.ts';
 import { signedBy } from './chat-dialect.ts';
 import { hostedArguments, hostedToolOfItem } from './hosted-tools.ts';
-import type { ReasoningEnvelope } from './reasoning-envelope.ts';
 import { openReasoning } from './reasoning-envelope.ts';
 import { refuseRequest, refuseValue, requireObject, requireString } from './refuse-request.ts';
 import { assistantText, chatContent, toolAnswer } from './request-to-chat-content.ts';
@@ -21,7 +20,7 @@ interface Turn {
   /** Sealed: told by a chat upstream itself, so it may be told so again. */
   reasoning: { readonly text: string; readonly isSealed: boolean }[];
   details: JsonValue[];
-  signatures: Record<string, string>;
+  readonly signatures: Map<string, string>;
 }
 
 interface Conversation {
@@ -48,7 +47,7 @@ export function itemsToMessages(items: readonly JsonValue[], translation: Transl
 }
 
 function emptyTurn(): Turn {
-  return { text: null, calls: [], callPositions: [], reasoning: [], details: [], signatures: {} };
+  return { text: null, calls: [], callPositions: [], reasoning: [], details: [], signatures: new Map() };
 }
 
 function addItem(conversation: Conversation, item: JsonObject, position: number, at: string): void {
@@ -95,13 +94,14 @@ function addMessage(conversation: Conversation, item: JsonObject, at: string): v
 
 /** An upstream's own ciphertext is nothing another can read; our envelope and the summary are. */
 function addReasoning({ turn }: Conversation, item: JsonObject): void {
-  const envelope: ReasoningEnvelope = openReasoning(stringAt(item, 'encrypted_content')) ?? {};
+  const envelope = openReasoning(stringAt(item, 'encrypted_content'));
   const parts = [...(arrayAt(item, 'summary') ?? []), ...(arrayAt(item, 'content') ?? [])];
   const told = parts.map((part) => stringAt(part, 'text') ?? '').filter((text) => text !== '').join('\n\n');
-  const text = envelope.reasoningContent ?? told;
-  if (text !== '') turn.reasoning.push({ text, isSealed: envelope.reasoningContent !== undefined });
-  turn.details.push(...(envelope.reasoningDetails ?? []));
-  Object.assign(turn.signatures, envelope.thoughtSignatures);
+  const sealed = envelope?.reasoningContent ?? null;
+  const text = sealed ?? told;
+  if (text !== '') turn.reasoning.push({ text, isSealed: sealed !== null });
+  turn.details.push(...(envelope?.reasoningDetails ?? []));
+  for (const [callId, signature] of Object.entries(envelope?.thoughtSignatures ?? {})) turn.signatures.set(callId, signature);
 }
 
 function addCall(conversation: Conversation, item: JsonObject, position: number, at: string): void {
@@ -134,8 +134,8 @@ function addOutput(conversation: Conversation, position: number, at: string): vo
 /** A summary Relay made is told as the system; another upstream's ciphertext is lost, and that is noted. */
 function addCompaction(conversation: Conversation, item: JsonObject, at: string): void {
   endTurn(conversation);
-  const summary = openReasoning(stringAt(item, 'encrypted_content'))?.reasoningContent;
-  if (summary !== undefined) conversation.messages.push({ role: 'system', content: summary });
+  const summary = openReasoning(stringAt(item, 'encrypted_content'))?.reasoningContent ?? null;
+  if (summary !== null) conversation.messages.push({ role: 'system', content: summary });
   else conversation.translation.notes.drop('input:compaction', `${at}.type`);
 }
 
@@ -167,9 +167,8 @@ function assistantMessage(turn: Turn, { target }: Translation): JsonObject {
   };
 }
 
-function signedCall(call: JsonObject, signatures: Readonly<Record<string, string>>): JsonObject {
-  const id = stringAt(call, 'id') ?? '';
-  const signature = Object.hasOwn(signatures, id) ? signatures[id] : undefined;
+function signedCall(call: JsonObject, signatures: ReadonlyMap<string, string>): JsonObject {
+  const signature = signatures.get(stringAt(call, 'id') ?? '');
   return signature === undefined ? call : { ...call, ...signedBy(signature) };
 }
 
