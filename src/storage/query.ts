@@ -1,0 +1,151 @@
+import { join } from 'node:path';
+
+import { isJsonObject, parseJsonObject } from '../core/json.ts';
+import type { CloseRecord, JournalLine } from '../core/record.ts';
+import { DAY_MS } from '../core/units.ts';
+import type { EpochMs } from '../core/units.ts';
+import { homePaths } from './home.ts';
+import { readBackward, readForward } from './segment-lines.ts';
+import type { SegmentLine } from './segment-lines.ts';
+import { compareSegments, dayOfSegment, listExtents } from './segments.ts';
+import type { Extent } from './segments.ts';
+
+/** Which finished requests are meant; what is absent does not narrow. */
+export interface RequestFilter {
+  /** Inclusive. */
+  readonly since?: EpochMs;
+  /** Exclusive. */
+  readonly until?: EpochMs;
+  readonly client?: string;
+  /** The account that served, or one that was tried. */
+  readonly account?: string;
+  /** Only those that did not end well: neither `ok` nor `incomplete`. */
+  readonly errorsOnly?: boolean;
+  readonly id?: string;
+}
+
+/** Which finished requests, in which order, from where on. */
+export interface RequestQuery extends RequestFilter {
+  readonly order?: 'newest' | 'oldest';
+  /** Goes on behind the line a page ended with. */
+  readonly after?: Cursor;
+}
+
+/** A place in the journal, for paging: `<segment>:<offset>`. Stays good while the journal grows. */
+export type Cursor = string;
+
+/** One finished request, as it stands in the journal and as it was parsed. */
+export interface FoundRequest {
+  readonly line: JournalLine<CloseRecord>;
+  /** The journal's own text without its newline: unknown members and all. */
+  readonly text: string;
+  readonly cursor: Cursor;
+}
+
+/** A page of finished requests and where the next one begins; null at the end. */
+export interface RequestPage {
+  readonly lines: readonly JournalLine<CloseRecord>[];
+  readonly next: Cursor | null;
+}
+
+/** A clock that was set back can put older lines behind newer ones: `until` looks this much further. */
+const CLOCK_SLACK_MS = 2 * DAY_MS;
+
+/** Finished requests, streamed; `newest` first unless asked otherwise. Unreadable lines are passed over: `verify` names them. */
+export async function* queryRequests(home: string, query: RequestQuery = {}): AsyncGenerator<FoundRequest> {
+  const folder = homePaths(home).journal;
+  const extents = (await listExtents(folder)).filter((extent) => mayHold(extent, query));
+  const after = parseCursor(query.after);
+  const matches = lineTest(query);
+  const isOldestFirst = query.order === 'oldest';
+  for (const extent of isOldestFirst ? extents : extents.reverse()) {
+    const order = after ? compareSegments(extent.name, after.segment) : null;
+    if (order !== null && order !== 0 && (order < 0) === isOldestFirst) continue;
+    const from = order === 0 && after ? after.offset : null;
+    const path = join(folder, extent.name);
+    const blocks = isOldestFirst ? linesOf(path, from ?? 0, extent.end) : readBackward(path, Math.min(from ?? extent.end, extent.end));
+    for await (const lines of blocks) {
+      for (const line of lines) {
+        const record = matches(line.bytes);
+        if (!record) continue;
+        const cursor = `${extent.name}:${isOldestFirst ? line.end : line.offset}`;
+        yield { line: record, text: line.bytes.toString('latin1'), cursor };
+      }
+    }
+  }
+}
+
+async function* linesOf(path: string, from: number, to: number): AsyncGenerator<readonly SegmentLine[]> {
+  for await (const { lines } of readForward(path, from, to)) yield lines;
+}
+
+/** One page of at most `limit` finished requests. */
+export async function pageRequests(home: string, query: RequestQuery, limit: number): Promise<RequestPage> {
+  const lines: JournalLine<CloseRecord>[] = [];
+  let last: Cursor | null = null;
+  for await (const found of queryRequests(home, query)) {
+    // One more than asked for is there: the page before it has a next one.
+    if (lines.length === limit) return { lines, next: last };
+    lines.push(found.line);
+    last = found.cursor;
+  }
+  return { lines, next: null };
+}
+
+/** The newest closing line of a request, or null. */
+export async function findRequest(home: string, id: string): Promise<JournalLine<CloseRecord> | null> {
+  for await (const { line } of queryRequests(home, { id })) return line;
+  return null;
+}
+
+/** Closing lines as the journal has them, oldest first, each with its newline: an export that loses nothing. */
+export async function* exportLines(home: string, filter: RequestFilter = {}): AsyncGenerator<string> {
+  for await (const { text } of queryRequests(home, { ...filter, order: 'oldest' })) yield `${text}\n`;
+}
+
+/** A segment of a day holds no line that was written after that day, in UTC. */
+function mayHold({ name }: Extent, { since, until }: RequestFilter): boolean {
+  const day = Date.parse(`${dayOfSegment(name)}T00:00:00Z`);
+  if (since !== undefined && day + DAY_MS <= since) return false;
+  return until === undefined || day - CLOCK_SLACK_MS < until;
+}
+
+function parseCursor(cursor: Cursor | undefined): { readonly segment: string; readonly offset: number } | null {
+  const parts = /^(\d{4}-\d{2}-\d{2}\.\d{3,}\.jsonl):(\d{1,15})$/.exec(cursor ?? '');
+  return parts?.[1] && parts[2] ? { segment: parts[1], offset: Number(parts[2]) } : null;
+}
+
+const CLOSE = Buffer.from('"k":"close"');
+
+/** Looks at the bytes first: most lines a narrow filter meets need no parsing. */
+function lineTest(filter: RequestFilter): (bytes: Buffer) => JournalLine<CloseRecord> | null {
+  const needles = [filter.id, filter.client, filter.account].filter((text) => text !== undefined && /^[\w.-]+$/.test(text)).map((text) => Buffer.from(`"${text}"`));
+  return (bytes) => {
+    if (!bytes.includes(CLOSE) || needles.some((needle) => !bytes.includes(needle))) return null;
+    const line = readCloseLine(bytes);
+    return line && matchesFilter(line, filter) ? line : null;
+  };
+}
+
+/** Parses a closing line; null when it is another kind of line or unreadable. */
+export function readCloseLine(bytes: Buffer): JournalLine<CloseRecord> | null {
+  const line: unknown = parseJsonObject(bytes.toString('latin1'));
+  return isCloseLine(line) ? line : null;
+}
+
+/** The members everything is counted and filtered by; the chain vouches for the rest. */
+function isCloseLine(line: unknown): line is JournalLine<CloseRecord> {
+  if (!isJsonObject(line) || line['k'] !== 'close') return false;
+  return typeof line['seq'] === 'number' && typeof line['h'] === 'string' && typeof line['t'] === 'number'
+    && typeof line['id'] === 'string' && typeof line['client'] === 'string' && typeof line['outcome'] === 'string'
+    && Array.isArray(line['attempts']) && isJsonObject(line['model']) && isJsonObject(line['cost']);
+}
+
+function matchesFilter(line: JournalLine<CloseRecord>, filter: RequestFilter): boolean {
+  if (filter.id !== undefined && line.id !== filter.id) return false;
+  if (filter.since !== undefined && line.t < filter.since) return false;
+  if (filter.until !== undefined && line.t >= filter.until) return false;
+  if (filter.client !== undefined && line.client !== filter.client) return false;
+  if (filter.errorsOnly && (line.outcome === 'ok' || line.outcome === 'incomplete')) return false;
+  return filter.account === undefined || line.account === filter.account || line.attempts.some(({ account }) => account === filter.account);
+}
