@@ -54,7 +54,7 @@ interface Terms {
   readonly peak?: PeakDays;
 }
 
-function row({ vendor, source, readOn }: Page, model: string, price: UsdPerMillion, terms: Terms): PriceRow {
+function makeRow({ vendor, source, readOn }: Page, model: string, price: UsdPerMillion, terms: Terms): PriceRow {
   const standard = mustRates(model, price);
   const tier = (name: PriceTier): Partial<Record<PriceTier, Rates>> => {
     const told = terms[name];
@@ -77,10 +77,10 @@ function mustRates(model: string, price: UsdPerMillion): Rates {
 
 /** Dollars per million: input, cached, output; a fourth number is the cache write, which costs what input does without it. */
 const usd = (input: number, cached: number, output: number, cacheWrite?: number): UsdPerMillion => ({ input, cached, output, cacheWrite });
-const openai = (model: string, price: UsdPerMillion, terms: Terms): PriceRow => row(OPENAI_PAGE, model, price, terms);
-const deepseek = (model: string, price: UsdPerMillion, terms: Terms): PriceRow => row(DEEPSEEK_PAGE, model, price, terms);
-const gemini = (model: string, price: UsdPerMillion, terms: Terms): PriceRow => row(GEMINI_PAGE, model, price, terms);
-const mock = (model: string, price: UsdPerMillion): PriceRow => row(MOCK_PAGE, model, price, {});
+const openai = (model: string, price: UsdPerMillion, terms: Terms): PriceRow => makeRow(OPENAI_PAGE, model, price, terms);
+const deepseek = (model: string, price: UsdPerMillion, terms: Terms): PriceRow => makeRow(DEEPSEEK_PAGE, model, price, terms);
+const gemini = (model: string, price: UsdPerMillion, terms: Terms): PriceRow => makeRow(GEMINI_PAGE, model, price, terms);
+const mock = (model: string, price: UsdPerMillion): PriceRow => makeRow(MOCK_PAGE, model, price, {});
 
 /** Terms of GPT-5.6 and the GPT-6 family: fast at twice the price, flex at half, long context, cache writes at 1.25 x input. */
 const GPT6: Terms = { priority: 200, flex: 50, longContextAbove: LONG };
