@@ -13,17 +13,38 @@ export interface Passage {
   end(): Passed;
   /** What is known so far; the same object, growing. */
   readonly seen: Seen;
+  /**
+   * The answer's Responses output items as far as they are known, for the store behind `previous_response_id` and for
+   * the replay of reasoning. Empty where none are needed: chat to chat, and Codex on its own wire.
+   */
+  items(): readonly JsonObject[];
   /** An error in the client's own protocol, for after the commit point. The connection is destroyed behind it. */
   errorFrame(error: ErrorBody): Uint8Array;
 }
 
-/** What one step gave. Once `last` is not null the answer is over; whatever the upstream still says is ignored. */
+/** What a passage cannot know by itself. */
+export interface PassageDeps {
+  /** A fresh id that begins with `prefix`, separator included: `makeId('resp_')`. */
+  makeId(prefix: string): string;
+  /** Unix seconds. */
+  nowSeconds(): number;
+  /** The model as the client named it, told where the upstream names none. */
+  readonly model: string;
+}
+
+/**
+ * What one step gave. Once `last` is not null the answer is over; whatever the upstream still says is ignored. After a
+ * failure (`seen.failure`) `last` holds the error in the client's own protocol, and the connection is destroyed behind it.
+ */
 export interface Passed {
   /** Bytes the client may have now; empty while nothing is to be said. */
   readonly out: readonly Uint8Array[];
   /** The end of the answer (terminal event or whole body): sent only after the request is settled. */
   readonly last: readonly Uint8Array[] | null;
 }
+
+/** A step that gave nothing. */
+export const NOTHING_PASSED: Passed = { out: [], last: null };
 
 /** What a passage has learned. Filled in while bytes pass; never holds content. */
 export interface Seen {

@@ -39,6 +39,12 @@ export function brokenAnswer(message: string): StreamFailure {
   return { status: null, code, type: 'server_error', message, param: null, raw: { code, message } };
 }
 
+/** The failure behind `finish_reason: "error"` where the upstream says nothing else. */
+export function endedInError(): StreamFailure {
+  const message = 'The upstream ended its answer with an error.';
+  return { status: null, code: null, type: null, message, param: null, raw: { message } };
+}
+
 /** Notes a failure as the end of the answer. The first one stays. */
 export function noteFailure(seen: Seen, failure: StreamFailure): void {
   seen.failure ??= failure;

@@ -1,0 +1,43 @@
+import { createChunksToCompletion, createResponsesToCompletion } from './fold-to-chat.ts';
+import { createChunksToResponse, createEventsToResponse } from './fold-to-responses.ts';
+import type { Passage, PassageDeps } from './passage.ts';
+import type { AnswerPlan } from './prepared-request.ts';
+import { createChatSplice } from './splice-chat.ts';
+import { createSplicePassage } from './splice-passage.ts';
+import { ResponsesSplice } from './splice-responses.ts';
+import type { EventTeller } from './stream-passage.ts';
+import { createStreamPassage } from './stream-passage.ts';
+import { createStreamToChat } from './stream-to-chat.ts';
+import { createStreamToResponses } from './stream-to-responses.ts';
+import type { BodyTeller } from './whole-passage.ts';
+import { chunksOfCompletion, createSameBody, createToldBody, createWholePassage, eventsOfResponse } from './whole-passage.ts';
+import { createCompletionToChunks, createResponseToEvents } from './whole-to-events.ts';
+
+/**
+ * The passage for one answer: a splice where both sides stream the same wire, a translation where they stream different
+ * ones, a fold where the client wants one object, and the whole body where the upstream gives one.
+ */
+export function createPassage(plan: AnswerPlan, deps: PassageDeps): Passage {
+  if (!plan.upstreamStream) return createWholePassage(bodyTellerFor(plan, deps));
+  if (plan.clientStream && plan.clientWire === plan.upstreamWire) {
+    return createSplicePassage(plan.clientWire === 'chat' ? createChatSplice(plan) : new ResponsesSplice(plan, deps));
+  }
+  return createStreamPassage(eventTellerFor(plan, deps));
+}
+
+function eventTellerFor(plan: AnswerPlan, deps: PassageDeps): EventTeller {
+  if (plan.clientWire === 'chat') {
+    if (plan.upstreamWire === 'chat') return createChunksToCompletion(deps);
+    return plan.clientStream ? createStreamToChat(plan, deps) : createResponsesToCompletion(plan, deps);
+  }
+  if (plan.upstreamWire === 'responses') return createEventsToResponse(plan, deps);
+  return plan.clientStream ? createStreamToResponses(plan, deps) : createChunksToResponse(plan, deps);
+}
+
+function bodyTellerFor(plan: AnswerPlan, deps: PassageDeps): BodyTeller {
+  if (plan.clientWire !== plan.upstreamWire) {
+    return createToldBody(eventTellerFor(plan, deps), plan.upstreamWire === 'chat' ? chunksOfCompletion : eventsOfResponse);
+  }
+  if (!plan.clientStream) return createSameBody(plan.clientWire);
+  return plan.clientWire === 'chat' ? createCompletionToChunks(plan) : createResponseToEvents(plan, deps);
+}

@@ -1,0 +1,171 @@
+import type { ErrorBody } from '../core/errors.ts';
+import type { JsonObject } from '../core/json.ts';
+import { arrayAt, numberAt, objectAt, parseJsonObject, stringAt } from '../core/json.ts';
+import { failedResponse } from './error-frame.ts';
+import { createItemCollector } from './fold-items.ts';
+import type { PassageDeps, Seen } from './passage.ts';
+import { nothingSeen } from './passage.ts';
+import type { AnswerPlan } from './prepared-request.ts';
+import type { FrameFields } from './splice-framer.ts';
+import type { FrameJudge, Verdict } from './splice-passage.ts';
+import { DROP, LAST, PASS, nameOf, textOf } from './splice-passage.ts';
+import type { Scan, WantedMember } from './splice-scan.ts';
+import { scanMembers } from './splice-scan.ts';
+import { writeResponsesEvent } from './sse-writer.ts';
+import { bodyOfFailure, endedInError, noteFailure, readResponsesFailure } from './stream-failure.ts';
+import { noteResponse } from './stream-seen.ts';
+import { newResponse } from './whole-response.ts';
+
+/** What a kind of event is to a splice. */
+type Kind = 'prelude' | 'metadata' | 'item' | 'terminal' | 'error' | 'delta' | 'other' | 'foreign';
+
+const KINDS: Readonly<Record<string, Kind>> = {
+  'response.created': 'prelude', 'response.queued': 'prelude', 'response.in_progress': 'prelude',
+  'response.metadata': 'metadata', 'response.output_item.done': 'item',
+  'response.completed': 'terminal', 'response.incomplete': 'terminal', 'response.failed': 'terminal', 'response.done': 'terminal',
+  'response.cancelled': 'terminal', error: 'error',
+};
+const DELTA: readonly WantedMember[] = [{ name: 'delta', does: 'count' }];
+
+/**
+ * Looks at a Responses stream on its way to a Responses client. Events are told apart by their name or the head of their
+ * data; deltas are scanned, never parsed. A terminal event that cannot be read is left out, and so ends as a truncation.
+ */
+export class ResponsesSplice implements FrameJudge {
+  readonly seen: Seen = nothingSeen();
+  readonly #plan: AnswerPlan;
+  readonly #deps: PassageDeps;
+  /** A plain client on the ChatGPT backend: its private events are left out and its terminal event is made whole. */
+  readonly #mends: boolean;
+  readonly #items = createItemCollector();
+  readonly #scan: Scan = { characters: 0, found: 0 };
+  #response: JsonObject | null = null;
+  #newest: FrameFields | null = null;
+  #passed = 0;
+
+  constructor(plan: AnswerPlan, deps: PassageDeps) {
+    this.#plan = plan;
+    this.#deps = deps;
+    this.#mends = !plan.native && plan.dialect === 'codex';
+  }
+
+  judge(fields: FrameFields): Verdict {
+    const type = typeOf(fields);
+    switch (kindOf(type)) {
+      case 'prelude':
+        if (this.#response === null) this.#adopt(parseJsonObject(textOf(fields)));
+        return this.#pass(fields, type);
+      case 'metadata':
+        if (type === 'codex.rate_limits') this.seen.rateLimits = parseJsonObject(textOf(fields)) ?? this.seen.rateLimits;
+        return this.#mends ? DROP : this.#pass(fields, 'metadata');
+      case 'item': {
+        const event = this.#plan.native ? undefined : parseJsonObject(textOf(fields));
+        if (event) this.#items.take(event);
+        return this.#output(fields, type);
+      }
+      case 'delta':
+        scanMembers(fields.bytes, fields.dataStart, fields.dataEnd, DELTA, this.#scan);
+        if (this.#scan.characters > 0) this.seen.outputEvents += 1;
+        this.seen.outputCharacters += this.#scan.characters;
+        return this.#output(fields, type);
+      case 'other':
+        return this.#output(fields, type);
+      case 'foreign':
+        return this.#pass(fields, 'metadata');
+      case 'terminal':
+      case 'error':
+        return this.#end(fields, type);
+    }
+  }
+
+  end(): Uint8Array | null {
+    return null;
+  }
+
+  failed(): Uint8Array {
+    return this.errorFrame(bodyOfFailure(this.seen.failure ?? endedInError()));
+  }
+
+  items(): readonly JsonObject[] {
+    return this.#plan.native ? [] : this.#items.items();
+  }
+
+  errorFrame(error: ErrorBody): Uint8Array {
+    const response = failedResponse(error, { ...(this.#response ?? this.#newResponse()), output: [...this.items()] });
+    return writeResponsesEvent({ type: 'response.failed', sequence_number: this.#nextSequence(), response });
+  }
+
+  #output(fields: FrameFields, type: string): Verdict {
+    this.seen.meaningful = true;
+    return this.#pass(fields, type);
+  }
+
+  /** Clients' stream readers insist on `response.created` first, which the ChatGPT backend has been seen to leave out. */
+  #pass(fields: FrameFields, type: string): Verdict {
+    const begins = this.#passed === 0 && this.#mends && type !== 'response.created' && type !== 'metadata';
+    if (type !== 'metadata') this.#passed += 1;
+    this.#newest = fields;
+    if (!begins) return PASS;
+    this.#response ??= this.#newResponse();
+    return { kind: 'precede', bytes: writeResponsesEvent({ type: 'response.created', sequence_number: 0, response: this.#response }) };
+  }
+
+  #end(fields: FrameFields, type: string): Verdict {
+    const event = parseJsonObject(textOf(fields));
+    if (!event) return DROP;
+    noteResponse(this.seen, objectAt(event, 'response'));
+    if (type === 'error' || type === 'response.failed' || type === 'response.cancelled') {
+      const failure = readResponsesFailure(event);
+      noteFailure(this.seen, failure);
+      if (type === 'response.failed') return LAST;
+      return { kind: 'last', bytes: this.errorFrame(bodyOfFailure(failure)) };
+    }
+    this.#items.take(event);
+    this.seen.meaningful = true;
+    this.seen.terminal = type === 'response.incomplete' ? 'incomplete' : 'completed';
+    const response = objectAt(event, 'response') ?? {};
+    const items = this.#items.items();
+    const lacksItems = this.#mends && items.length > 0 && (arrayAt(response, 'output') ?? []).length === 0;
+    if (!lacksItems && (type !== 'response.done' || this.#plan.native)) return LAST;
+    const told = { ...event, type: `response.${this.seen.terminal}`, response: { ...response, output: [...items] } };
+    return { kind: 'last', bytes: writeResponsesEvent(told) };
+  }
+
+  #adopt(event: JsonObject | undefined): void {
+    this.#response = objectAt(event, 'response') ?? null;
+    noteResponse(this.seen, this.#response ?? undefined);
+  }
+
+  #newResponse(): JsonObject {
+    const { seen } = this;
+    const id = seen.responseId ?? this.#deps.makeId('resp_');
+    return newResponse({ id, createdAt: this.#deps.nowSeconds(), model: seen.model ?? this.#deps.model, tier: seen.tier }, this.#plan.echo);
+  }
+
+  /** One more than the newest event's own number, or a count where it has none. */
+  #nextSequence(): number {
+    const newest = this.#newest && numberAt(parseJsonObject(textOf(this.#newest)), 'sequence_number');
+    return newest === undefined || newest === null ? this.#passed : newest + 1;
+  }
+}
+
+function kindOf(type: string): Kind {
+  const known = Object.hasOwn(KINDS, type) ? KINDS[type] : undefined;
+  if (known !== undefined) return known;
+  if (type.startsWith('codex.')) return 'metadata';
+  if (!type.startsWith('response.')) return 'foreign';
+  return type.endsWith('.delta') ? 'delta' : 'other';
+}
+
+const HEAD_LENGTH = 96;
+const HEAD = /^\s*\{\s*"type"\s*:\s*"([^"\\]+)"/;
+const decoder = new TextDecoder('latin1');
+
+/** An event's type: its name, else the first member of its data, else what its whole data says. */
+function typeOf(fields: FrameFields): string {
+  const name = nameOf(fields);
+  if (name !== '' && name !== 'message') return name;
+  const { bytes, dataStart, dataEnd } = fields;
+  const head = HEAD.exec(decoder.decode(bytes.subarray(dataStart, Math.min(dataEnd, dataStart + HEAD_LENGTH))));
+  return head?.[1] ?? stringAt(parseJsonObject(textOf(fields)), 'type') ?? '';
+}

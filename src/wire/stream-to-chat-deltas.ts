@@ -1,0 +1,335 @@
+import type { JsonObject, JsonValue } from '../core/json.ts';
+import { arrayAt, isJsonObject, numberAt, objectAt, stringAt } from '../core/json.ts';
+import type { Seen } from './passage.ts';
+import type { AnswerPlan } from './prepared-request.ts';
+import { noteFailure, readResponsesFailure } from './stream-failure.ts';
+import type { CallWriter, ChatCall } from './stream-to-chat-calls.ts';
+import { adoptCall, callWriterFor, newChatCall, snapshotCall } from './stream-to-chat-calls.ts';
+import type { Slot, Slots } from './stream-to-chat-slots.ts';
+import { createSlots } from './stream-to-chat-slots.ts';
+import type { StopCutter } from './stream-to-chat-stop.ts';
+import { createStopCutter } from './stream-to-chat-stop.ts';
+
+/** Takes one delta of a chat answer, and log probabilities where the upstream gave them. */
+export type DeltaSink = (delta: JsonObject, logprobs: readonly JsonValue[] | null) => void;
+
+/**
+ * Tells a Responses stream as the deltas of one chat choice, append-only. Knows no framing: the stream writes the deltas
+ * as chunks, the fold adds them up. Once `finish` is not null, or `seen.failure` is set, nothing more is told.
+ */
+export class ChatDeltas {
+  /** The finish reason, once the upstream ended. */
+  finish: string | null = null;
+  readonly #plan: AnswerPlan;
+  readonly #seen: Seen;
+  readonly #sink: DeltaSink;
+  readonly #calls: CallWriter;
+  readonly #stop: StopCutter;
+  readonly #slots: Slots = createSlots();
+  #began = false;
+  #callCount = 0;
+  #contentLength = 0;
+  #textPart: string | null = null;
+  #reasoningPart: string | null = null;
+
+  constructor(plan: AnswerPlan, seen: Seen, sink: DeltaSink) {
+    this.#plan = plan;
+    this.#seen = seen;
+    this.#sink = sink;
+    this.#calls = callWriterFor(plan);
+    this.#stop = createStopCutter(plan.stop);
+  }
+
+  /** Takes one upstream event. Events of unknown types are ignored. */
+  take(event: JsonObject): void {
+    if (this.finish !== null || this.#seen.failure) return;
+    switch (event.type) {
+      case 'response.output_text.delta':
+        return this.#addText(event, stringAt(event, 'delta') ?? '', arrayAt(event, 'logprobs'));
+      case 'response.output_text.done':
+        return this.#snapshotText(this.#slots.ofEvent(event), partIndex(event), event);
+      case 'response.refusal.delta':
+        return this.#addRefusal(this.#slots.ofEvent(event), partIndex(event), stringAt(event, 'delta') ?? '');
+      case 'response.refusal.done':
+        return this.#snapshotRefusal(this.#slots.ofEvent(event), partIndex(event), event);
+      case 'response.content_part.done':
+        return this.#snapshotPart(this.#slots.ofEvent(event), partIndex(event), objectAt(event, 'part') ?? {});
+      case 'response.output_text.annotation.added':
+        return this.#addAnnotation(this.#slots.ofEvent(event), partIndex(event), event.annotation);
+      case 'response.output_item.added':
+        return this.#openItem(this.#slots.ofEvent(event), objectAt(event, 'item') ?? {});
+      case 'response.output_item.done':
+        return this.#snapshotItem(this.#slots.ofEvent(event), objectAt(event, 'item') ?? {});
+      default:
+        return this.#takeRarer(event);
+    }
+  }
+
+  #takeRarer(event: JsonObject): void {
+    switch (event.type) {
+      case 'response.reasoning_summary_text.delta':
+        return this.#addReasoning(this.#slots.ofEvent(event), 'summary', summaryIndex(event), stringAt(event, 'delta') ?? '');
+      case 'response.reasoning_summary_text.done':
+        return this.#snapshotReasoning(this.#slots.ofEvent(event), 'summary', summaryIndex(event), stringAt(event, 'text'));
+      case 'response.reasoning_text.delta':
+      case 'response.reasoning.delta':
+        return this.#addReasoning(this.#slots.ofEvent(event), 'text', partIndex(event), stringAt(event, 'delta') ?? '');
+      case 'response.reasoning_text.done':
+      case 'response.reasoning.done':
+        return this.#snapshotReasoning(this.#slots.ofEvent(event), 'text', partIndex(event), stringAt(event, 'text'));
+      case 'response.function_call_arguments.delta':
+        return this.#addArguments(this.#callOf(this.#slots.ofEvent(event), false), stringAt(event, 'delta') ?? '');
+      case 'response.function_call_arguments.done':
+        return this.#snapshotArguments(this.#callOf(this.#slots.ofEvent(event), false), stringAt(event, 'arguments'));
+      case 'response.custom_tool_call_input.delta':
+        return this.#addArguments(this.#callOf(this.#slots.ofEvent(event), true), stringAt(event, 'delta') ?? '');
+      case 'response.custom_tool_call_input.done':
+        return this.#snapshotArguments(this.#callOf(this.#slots.ofEvent(event), true), stringAt(event, 'input'));
+      default:
+        return this.#takeTerminal(event);
+    }
+  }
+
+  #takeTerminal(event: JsonObject): void {
+    const response = objectAt(event, 'response') ?? {};
+    switch (event.type) {
+      case 'response.completed':
+      case 'response.done':
+        this.#snapshotOutput(response);
+        if (this.finish !== null) return;
+        for (const slot of this.#slots.all()) if (slot.call) this.#closeArguments(slot.call);
+        return this.#end(this.#callCount === 0 ? 'stop' : this.#plan.legacyFunctions ? 'function_call' : 'tool_calls', 'completed');
+      case 'response.incomplete':
+        this.#snapshotOutput(response);
+        if (this.finish !== null) return;
+        return this.#end(incompleteReason(stringAt(objectAt(response, 'incomplete_details'), 'reason')), 'incomplete');
+      case 'response.failed':
+      case 'response.cancelled':
+      case 'error':
+        return noteFailure(this.#seen, readResponsesFailure(event));
+      default:
+        return;
+    }
+  }
+
+  #end(finish: string, terminal: 'completed' | 'incomplete'): void {
+    const rest = this.#stop.rest();
+    if (rest !== '') this.#emitContent(rest, null);
+    if (!this.#began) this.#begin('');
+    this.finish = finish;
+    this.#seen.terminal = terminal;
+  }
+
+  #snapshotOutput(response: JsonObject): void {
+    for (const [position, item] of (arrayAt(response, 'output') ?? []).entries()) {
+      if (isJsonObject(item)) this.#snapshotItem(this.#slots.ofItem(item, position), item);
+    }
+  }
+
+  #openItem(slot: Slot, item: JsonObject): void {
+    if (item.type !== 'function_call' && item.type !== 'custom_tool_call') return;
+    const call = this.#callOf(slot, item.type === 'custom_tool_call');
+    adoptCall(call, item);
+    this.#flushCall(call);
+  }
+
+  #snapshotItem(slot: Slot, item: JsonObject): void {
+    switch (item.type) {
+      case 'message':
+        for (const [index, part] of (arrayAt(item, 'content') ?? []).entries()) {
+          if (isJsonObject(part)) this.#snapshotPart(slot, index, part);
+        }
+        return;
+      case 'reasoning':
+        return this.#snapshotThought(slot, item);
+      case 'function_call':
+      case 'custom_tool_call': {
+        const call = this.#callOf(slot, item.type === 'custom_tool_call');
+        adoptCall(call, item);
+        this.#snapshotArguments(call, stringAt(item, call.custom ? 'input' : 'arguments'));
+        if (item.status !== 'incomplete' && item.status !== 'in_progress') this.#closeArguments(call);
+        return;
+      }
+      case 'image_generation_call':
+        return this.#addImage(slot, item);
+      default:
+        return;
+    }
+  }
+
+  #snapshotPart(slot: Slot, index: number, part: JsonObject): void {
+    if (part.type === 'refusal') return this.#snapshotRefusal(slot, index, part);
+    if (part.type === 'output_text') return this.#snapshotText(slot, index, part);
+    if (part.type === 'reasoning_text') return this.#snapshotReasoning(slot, 'text', index, stringAt(part, 'text'));
+  }
+
+  #addText(event: JsonObject, text: string, logprobs?: readonly JsonValue[]): void {
+    if (text !== '') this.#sendText(this.#slots.ofEvent(event), partIndex(event), text, logprobs);
+  }
+
+  #snapshotText(slot: Slot, index: number, part: JsonObject): void {
+    const missing = missingOf(slot, `text:${index}`, stringAt(part, 'text'));
+    if (missing !== '') this.#sendText(slot, index, missing, slot.sent.has(`text:${index}`) ? undefined : arrayAt(part, 'logprobs'));
+    const annotations = arrayAt(part, 'annotations') ?? [];
+    for (const annotation of annotations.slice(slot.annotations.get(index) ?? 0)) this.#addAnnotation(slot, index, annotation);
+  }
+
+  #sendText(slot: Slot, index: number, text: string, logprobs?: readonly JsonValue[]): void {
+    const key = `text:${index}`;
+    const sent = slot.sent.get(key) ?? '';
+    if (sent === '') {
+      const apart = this.#textPart === null ? '' : '\n\n';
+      this.#textPart = key;
+      slot.partStarts.set(index, this.#contentLength + apart.length);
+      this.#cutContent(apart + text, logprobs);
+    } else {
+      this.#cutContent(text, logprobs);
+    }
+    slot.sent.set(key, sent + text);
+  }
+
+  #cutContent(text: string, logprobs?: readonly JsonValue[]): void {
+    if (this.finish !== null) return;
+    this.#contentLength += text.length;
+    const cut = this.#stop.take(text);
+    if (cut.text !== '') this.#emitContent(cut.text, logprobs && logprobs.length > 0 ? logprobs : null);
+    if (cut.stopped) this.#end('stop', 'completed');
+  }
+
+  #emitContent(content: string, logprobs: readonly JsonValue[] | null): void {
+    this.#begin('');
+    this.#count(content);
+    this.#sink({ content }, logprobs);
+  }
+
+  #addRefusal(slot: Slot, index: number, refusal: string): void {
+    if (refusal === '') return;
+    slot.sent.set(`refusal:${index}`, (slot.sent.get(`refusal:${index}`) ?? '') + refusal);
+    this.#begin('');
+    this.#count(refusal);
+    this.#sink({ refusal }, null);
+  }
+
+  #snapshotRefusal(slot: Slot, index: number, part: JsonObject): void {
+    this.#addRefusal(slot, index, missingOf(slot, `refusal:${index}`, stringAt(part, 'refusal')));
+  }
+
+  #addReasoning(slot: Slot, kind: 'summary' | 'text', index: number, text: string): void {
+    if (text === '') return;
+    slot.reasoning ??= kind;
+    if (slot.reasoning !== kind) return;
+    const key = `${kind}:${index}`;
+    const sent = slot.sent.get(key) ?? '';
+    const apart = sent === '' && this.#reasoningPart !== null ? '\n\n' : '';
+    this.#reasoningPart = key;
+    slot.sent.set(key, sent + text);
+    this.#begin('');
+    this.#count(text);
+    this.#sink({ reasoning_content: apart + text }, null);
+  }
+
+  #snapshotReasoning(slot: Slot, kind: 'summary' | 'text', index: number, text: string | undefined): void {
+    this.#addReasoning(slot, kind, index, missingOf(slot, `${kind}:${index}`, text));
+  }
+
+  #snapshotThought(slot: Slot, item: JsonObject): void {
+    for (const [index, part] of (arrayAt(item, 'summary') ?? []).entries()) {
+      this.#snapshotReasoning(slot, 'summary', index, stringAt(part, 'text'));
+    }
+    for (const [index, part] of (arrayAt(item, 'content') ?? []).entries()) {
+      this.#snapshotReasoning(slot, 'text', index, stringAt(part, 'text'));
+    }
+  }
+
+  #callOf(slot: Slot, custom: boolean): ChatCall {
+    slot.call ??= newChatCall(custom);
+    return slot.call;
+  }
+
+  #addArguments(call: ChatCall, text: string): void {
+    call.text += text;
+    this.#flushCall(call);
+  }
+
+  #snapshotArguments(call: ChatCall, text: string | undefined): void {
+    if (text !== undefined) snapshotCall(call, text);
+    this.#flushCall(call);
+  }
+
+  /** A finished function call without arguments is an empty object: clients parse what they get. */
+  #closeArguments(call: ChatCall): void {
+    if (!call.custom && call.text === '') call.text = '{}';
+    this.#flushCall(call);
+  }
+
+  #flushCall(call: ChatCall): void {
+    if (call.name === null) return;
+    if (this.#plan.legacyFunctions && call.index === null && this.#callCount > 0) return;
+    if (call.index === null) {
+      this.#begin(null);
+      this.#sink(this.#calls.head(call, this.#callCount), null);
+      call.index = this.#callCount;
+      this.#callCount += 1;
+      this.#seen.meaningful = true;
+    }
+    if (call.sent === call.text.length) return;
+    const text = call.text.slice(call.sent);
+    call.sent = call.text.length;
+    this.#count(text);
+    this.#sink(this.#calls.tail(call, text), null);
+  }
+
+  #addAnnotation(slot: Slot, index: number, annotation: JsonValue | undefined): void {
+    slot.annotations.set(index, (slot.annotations.get(index) ?? 0) + 1);
+    if (!isJsonObject(annotation) || annotation.type !== 'url_citation') return;
+    const start = slot.partStarts.get(index) ?? 0;
+    const { url, title } = annotation;
+    const at = { start_index: (numberAt(annotation, 'start_index') ?? 0) + start, end_index: (numberAt(annotation, 'end_index') ?? 0) + start };
+    this.#begin('');
+    this.#sink({ annotations: [{ type: 'url_citation', url_citation: { url: url ?? '', title: title ?? '', ...at } }] }, null);
+  }
+
+  #addImage(slot: Slot, item: JsonObject): void {
+    const result = stringAt(item, 'result');
+    if (slot.imageSent || !result) return;
+    slot.imageSent = true;
+    const format = stringAt(item, 'output_format') ?? 'png';
+    this.#begin('');
+    this.#seen.meaningful = true;
+    this.#sink({ images: [{ type: 'image_url', image_url: { url: `data:image/${format};base64,${result}` } }] }, null);
+  }
+
+  /** The role is told once, before anything else; content is null where the answer begins with a call. */
+  #begin(content: '' | null): void {
+    if (this.#began) return;
+    this.#began = true;
+    this.#sink({ role: 'assistant', content }, null);
+  }
+
+  #count(text: string): void {
+    this.#seen.meaningful = true;
+    this.#seen.outputEvents += 1;
+    this.#seen.outputCharacters += text.length;
+  }
+}
+
+function partIndex(event: JsonObject): number {
+  return numberAt(event, 'content_index') ?? 0;
+}
+
+function summaryIndex(event: JsonObject): number {
+  return numberAt(event, 'summary_index') ?? 0;
+}
+
+/** What a snapshot has beyond the text already sent; nothing when it contradicts it. */
+function missingOf(slot: Slot, key: string, snapshot: string | undefined): string {
+  const sent = slot.sent.get(key) ?? '';
+  if (snapshot === undefined || snapshot.length <= sent.length || !snapshot.startsWith(sent)) return '';
+  return snapshot.slice(sent.length);
+}
+
+/** A cut answer is `length` also when it was cut inside a call: a client must not run half a call. */
+function incompleteReason(reason: string | undefined): string {
+  if (reason === 'max_output_tokens' || reason === 'max_tokens') return 'length';
+  return reason === 'content_filter' ? 'content_filter' : 'stop';
+}
