@@ -59,7 +59,10 @@ const VENDORS: Readonly<Partial<Record<ProviderKind, Vendor>>> = {
   chatgpt: 'openai', openai: 'openai', azure: 'openai', deepseek: 'deepseek', gemini: 'google', mock: 'mock',
 };
 const LOCAL: readonly ProviderKind[] = ['ollama', 'lmstudio', 'llamacpp', 'vllm'];
-const TIERS: Readonly<Record<string, PriceTier>> = { priority: 'priority', fast: 'priority', ultrafast: 'ultrafast', flex: 'flex' };
+/** Tiers by the names they go by; others (`auto`, `default`, `scale`) cost the standard price. */
+const TIERS: ReadonlyMap<string, PriceTier> = new Map([
+  ['priority', 'priority'], ['fast', 'priority'], ['ultrafast', 'ultrafast'], ['flex', 'flex'],
+]);
 /** The words for "nothing is paid by the token at this machine". */
 const LOCAL_LABEL = 'local';
 
@@ -129,7 +132,7 @@ function ownPrice(query: PriceQuery, inputTokens: number): PriceInForce | null {
 
 /** The row's price under a request's conditions: first the tier, then the hour, then the size. */
 function applyRow(row: PriceRow, query: Pick<PriceQuery, 'tier' | 'at'>, inputTokens: number): PriceInForce {
-  const tier = TIERS[query.tier?.toLowerCase() ?? ''];
+  const tier = TIERS.get(query.tier?.toLowerCase() ?? '');
   const tierRates = tier && row.tiers[tier];
   const isPeak = row.peak !== null && isDeepSeekPeak(query.at, row.peak);
   const isLong = row.longContextAbove !== null && inputTokens > row.longContextAbove;

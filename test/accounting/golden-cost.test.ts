@@ -36,7 +36,8 @@ describe.each(files)('%s', (file) => {
     const read = readTokens(usage);
     expect(read).toEqual(tokens && { ...tokens, estimated: false });
     const { overrides = {}, baseUrl = null, at, ...rest } = request;
-    expect(priceRequest({ ...rest, at: Date.parse(at), overrides, baseUrl, tokens: read, upstreamCost: upstreamCost(usage) })).toEqual(cost);
+    const priced = priceRequest({ ...rest, at: Date.parse(at), overrides, baseUrl, tokens: read, upstreamCost: upstreamCost(usage) });
+    expect(priced).toEqual(cost);
   });
 
   test('its arithmetic is right', () => {

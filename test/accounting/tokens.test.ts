@@ -1,4 +1,4 @@
-import fc from 'fast-check';
+import * as fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 
 import { LARGEST_COUNT, estimateTokens, readTokens, readTokensOrReason, upstreamCost } from '../../src/accounting/tokens.ts';
@@ -17,7 +17,9 @@ describe('readTokens', () => {
       completion_tokens: 50, completion_tokens_details: { reasoning_tokens: 12 }, total_tokens: 950,
     }, counts(900, 640, 0, 50, 12)],
     ['Chat without details', { prompt_tokens: 9, completion_tokens: 5, total_tokens: 14 }, counts(9, 0, 0, 5, 0)],
-    ['null details', { prompt_tokens: 9, completion_tokens: 5, prompt_tokens_details: null, completion_tokens_details: null }, counts(9, 0, 0, 5, 0)],
+    ['null details', {
+      prompt_tokens: 9, completion_tokens: 5, prompt_tokens_details: null, completion_tokens_details: null,
+    }, counts(9, 0, 0, 5, 0)],
     ['embeddings', { prompt_tokens: 8, total_tokens: 8 }, counts(8, 0, 0, 0, 0)],
     ['DeepSeek prefers hit and miss over prompt_tokens', {
       prompt_tokens: 1, prompt_cache_hit_tokens: 1000, prompt_cache_miss_tokens: 100, completion_tokens: 5,
@@ -66,8 +68,12 @@ describe('readTokens', () => {
     ['NaN', { prompt_tokens: Number.NaN, completion_tokens: 1 }, 'count_invalid', 'prompt_tokens'],
     ['a fraction', { prompt_tokens: 1.5, completion_tokens: 1 }, 'count_invalid', 'prompt_tokens'],
     ['a string', { prompt_tokens: '12', completion_tokens: 1 }, 'count_invalid', 'prompt_tokens'],
-    ['a negative detail', { input_tokens: 5, output_tokens: 3, input_tokens_details: { cached_tokens: -1 } }, 'count_invalid', 'cached_tokens'],
-    ['a cache hit of 1e300', { prompt_cache_hit_tokens: 1e300, prompt_cache_miss_tokens: 1, completion_tokens: 1 }, 'count_invalid', 'prompt_cache_hit_tokens'],
+    ['a negative detail', {
+      input_tokens: 5, output_tokens: 3, input_tokens_details: { cached_tokens: -1 },
+    }, 'count_invalid', 'cached_tokens'],
+    ['a cache hit of 1e300', {
+      prompt_cache_hit_tokens: 1e300, prompt_cache_miss_tokens: 1, completion_tokens: 1,
+    }, 'count_invalid', 'prompt_cache_hit_tokens'],
     ['halves that sum to too much', {
       prompt_cache_hit_tokens: LARGEST_COUNT, prompt_cache_miss_tokens: LARGEST_COUNT, completion_tokens: 1,
     }, 'count_invalid', 'input'],
@@ -112,7 +118,7 @@ describe('upstreamCost', () => {
     ['credits are dollars', { cost: 0.00014 }, 140_000],
     ['free is told too', { cost: 0 }, 0],
     ["one's own key adds the vendor's bill", { cost: 0.00005, is_byok: true, cost_details: { upstream_inference_cost: 0.001 } }, 1_050_000],
-    ['without one the vendor is paid by OpenRouter', { cost: 0.001, is_byok: false, cost_details: { upstream_inference_cost: 0.001 } }, 1_000_000],
+    ['without, OpenRouter pays the vendor', { cost: 0.001, is_byok: false, cost_details: { upstream_inference_cost: 0.001 } }, 1_000_000],
     ['a null bill adds nothing', { cost: 0.001, is_byok: true, cost_details: { upstream_inference_cost: null } }, 1_000_000],
     ['no cost', { prompt_tokens: 5 }, null],
     ['no usage', null, null],
