@@ -6,7 +6,6 @@ import type { Clock, Log, StateStore } from '../core/ports.ts';
 import type { State } from '../core/state.ts';
 import { HOUR_MS } from '../core/units.ts';
 import { adapterFor } from '../providers/registry.ts';
-import { providerConfig } from './endpoint.ts';
 import type { OwnCallDeps } from './own-call.ts';
 import { ownCall } from './own-call.ts';
 
@@ -31,7 +30,7 @@ export interface CatalogueDeps extends OwnCallDeps {
  * the vendor before the first fetch. Null when nobody has said: then any model may be asked of it.
  */
 export function modelsOf(account: Account, state: State, config: Config): readonly Model[] | null {
-  const configured = providerConfig(account.provider, config)?.models;
+  const configured = config.providers[account.provider]?.models;
   if (configured) return configured.map(namedModel);
   const fetched = state.catalogues.find(({ accountId }) => accountId === account.id);
   if (fetched) return fetched.models;

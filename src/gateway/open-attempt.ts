@@ -5,6 +5,7 @@ import type { Failure } from '../core/failure.ts';
 import type { Clock, Send, UpstreamAnswer, UpstreamCall } from '../core/ports.ts';
 import type { Endpoint, ProviderAdapter } from '../core/provider-adapter.ts';
 import type { Headers, RelayRequest } from '../core/relay-request.ts';
+import { urlOf } from '../providers/endpoint.ts';
 import { classifyRefusal, classifyStreamFailure, classifyTransport } from '../routing/classify-failure.ts';
 import type { Passage } from '../wire/passage.ts';
 import type { PreparedRequest } from '../wire/prepared-request.ts';
@@ -80,7 +81,7 @@ function writeCall(attempt: Attempt, { timeouts, version }: AttemptDeps): Upstre
   const headersMs = prepared.answer.upstreamStream ? timeouts.headersMs : timeouts.totalMs;
   return {
     method: 'POST',
-    url: `${endpoint.baseUrl.replace(/\/+$/, '')}${path}`,
+    url: urlOf(endpoint, path),
     headers: {
       'content-type': 'application/json',
       accept: prepared.answer.upstreamStream ? 'text/event-stream' : 'application/json',
@@ -146,7 +147,7 @@ function untilCommitted(attempt: Attempt, answer: UpstreamAnswer, deps: AttemptD
         held.push(piece);
         heldBytes += piece.length;
       }
-      if (seen.failure !== null && !seen.meaningful) {
+      if (seen.failure !== null && (!request.stream || !seen.meaningful)) {
         fail(classifyStreamFailure(seen.failure, deps.clock.now(), answer.headers));
         return true;
       }

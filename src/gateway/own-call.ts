@@ -4,9 +4,9 @@ import type { Failure } from '../core/failure.ts';
 import type { Clock, Send } from '../core/ports.ts';
 import type { CallContext, OwnCall, ProviderAdapter } from '../core/provider-adapter.ts';
 import type { Headers } from '../core/relay-request.ts';
+import { endpointOf, urlOf } from '../providers/endpoint.ts';
 import { adapterFor } from '../providers/registry.ts';
 import { classifyRefusal, classifyTransport } from '../routing/classify-failure.ts';
-import { endpointOf } from './endpoint.ts';
 import { readWhole } from './read-whole.ts';
 import type { SignIns } from './sign-in.ts';
 
@@ -37,7 +37,7 @@ export async function ownCall(
   signal: AbortSignal,
 ): Promise<OwnAnswer | null> {
   const adapter = adapterFor(account.kind);
-  const endpoint = endpointOf(account, adapter, deps.settings());
+  const endpoint = endpointOf(adapter, account, deps.settings().providers[account.provider]);
   if (endpoint === null) {
     return { ok: false, failure: classifyTransport({ kind: 'unreachable', code: 'no_base_url', message: `Provider "${account.provider}" has no baseUrl.` }, 'connect') };
   }
@@ -47,7 +47,7 @@ export async function ownCall(
     const { timeouts } = deps.settings();
     const sent = await deps.send({
       method: 'GET',
-      url: `${endpoint.baseUrl.replace(/\/+$/, '')}${chosen.path}`,
+      url: urlOf(endpoint, chosen.path),
       headers: { accept: 'application/json', ...chosen.headers },
       body: null,
       timeouts: { connect: timeouts.connectMs, headers: ANSWER_MS, idle: ANSWER_MS },

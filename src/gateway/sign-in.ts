@@ -3,7 +3,7 @@ import type { Failure } from '../core/failure.ts';
 import type { Clock, CredentialStore, Log, ProcessLock, RefreshCredential } from '../core/ports.ts';
 import { CredentialStoreError } from '../core/ports.ts';
 import { SECOND_MS } from '../core/units.ts';
-import { classifyRefreshRefusal } from '../routing/classify-failure.ts';
+import { classifyRefreshRefusal, mayHaveNewerToken, refreshUnreachable } from '../routing/classify-refresh.ts';
 
 /** A token is renewed this long before it ends. */
 export const REFRESH_AHEAD_MS = 300_000;
@@ -95,9 +95,9 @@ export function createSignIns(deps: SignInDeps): SignIns {
         await save(account, outcome.credential);
         return { ok: true, credential: outcome.credential };
       }
-      if (outcome.kind === 'unreachable') return { ok: false, failure: unavailable(null, outcome.code, outcome.message) };
+      if (outcome.kind === 'unreachable') return { ok: false, failure: refreshUnreachable(outcome.code, outcome.message) };
       const failure = classifyRefreshRefusal(outcome.status, outcome.body);
-      if (failure.kind !== 'login-dead') return { ok: false, failure };
+      if (!mayHaveNewerToken(failure)) return { ok: false, failure };
       const meanwhile = await storedSince(account, stale);
       if (meanwhile === null) return { ok: false, failure };
       held.set(account.id, meanwhile);
@@ -164,10 +164,6 @@ function failureOf(kind: Failure['kind'], status: number | null, code: string, m
 
 function loginDead(code: string, message: string): Failure {
   return failureOf('login-dead', null, code, message);
-}
-
-function unavailable(status: number | null, code: string, message: string): Failure {
-  return failureOf('refresh-unavailable', status, code, message);
 }
 
 function unauthorized(account: Account): Failure {

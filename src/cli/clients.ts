@@ -1,0 +1,196 @@
+import type { Command } from 'commander';
+
+import type { Budget, EndpointScope } from '../core/client.ts';
+import { ENDPOINT_SCOPES } from '../core/client.ts';
+import { CommandError, EXIT } from '../core/errors.ts';
+import { printable } from '../core/printable.ts';
+import type { ClientView, Control, IssuedKey } from '../control/control.ts';
+import { span } from '../tui/spans.ts';
+import type { Column } from '../tui/table.ts';
+import type { CommandContext } from './context.ts';
+import { parseDuration } from './moment.ts';
+import { lineText, tableLines } from './table.ts';
+
+/** The flags that set a client's boundaries, as given. */
+export interface ClientOptions {
+  readonly member?: string;
+  readonly project?: string;
+  readonly env?: string;
+  readonly models?: string;
+  readonly accounts?: string;
+  readonly endpoints?: string;
+  readonly budget?: readonly string[];
+  readonly tokens?: readonly string[];
+  readonly concurrency?: string;
+  readonly rpm?: string;
+  readonly expires?: string;
+  readonly keep?: boolean;
+  readonly json?: boolean;
+}
+
+/** Adds `relay clients …`: keys for the programs that may use Relay. */
+export function registerClients(program: Command, context: CommandContext): void {
+  const clients = program.command('clients').description('Keys for the programs that use Relay, with scopes, limits and budgets');
+  const withControl = async (work: (control: Control) => Promise<void>): Promise<void> => {
+    const { openControl } = await import('./control-access.ts');
+    await openControl(context, ({ control }) => work(control));
+  };
+
+  boundaries(clients.command('add <name>').description('make a key for a client; it is shown once'))
+    .option('--keep', 'also keep the key in the keychain, for relay clients token')
+    .addHelpText('after', `
+Examples:
+  $ relay clients add cline --models 'gpt-6-*' --budget 20usd/month
+  $ relay clients add ci --env prod --tokens 5M/day --rpm 60 --expires 30d`)
+    .action((name: string, options: ClientOptions) => withControl(async (control) => {
+      await sayKey(await control.call('clients.add', { name, keep: options.keep === true, ...scopesOf(options, context) }), options.json === true, context);
+    }));
+  boundaries(clients.command('set <name>').description('change a client\'s boundaries; what is not named stays'))
+    .action((name: string, options: ClientOptions) => withControl(async (control) => {
+      const client = await control.call('clients.set', { name, ...scopesOf(options, context) });
+      await context.stdout.write(options.json ? `${JSON.stringify(client)}\n` : clientCard(client, context));
+    }));
+  clients.command('list').description('every client').option('--json', 'as JSON')
+    .action(({ json }: ClientOptions) => withControl(async (control) => {
+      const list = await control.call('clients.list', {});
+      await context.stdout.write(json ? `${JSON.stringify(list)}\n` : clientTable(list, context));
+    }));
+  clients.command('show <name>').description('one client').option('--json', 'as JSON')
+    .action((name: string, { json }: ClientOptions) => withControl(async (control) => {
+      const client = (await control.call('clients.list', {})).find((candidate) => candidate.name === name);
+      if (!client) throw new CommandError(EXIT.failed, `there is no client "${name}"; relay clients list shows them`);
+      await context.stdout.write(json ? `${JSON.stringify(client)}\n` : clientCard(client, context));
+    }));
+  clients.command('rotate <name>').description('make a client a new key').option('--grace <span>', 'how long the old key stays good', '0s').option('--json', 'as JSON')
+    .action((name: string, options: { readonly grace: string; readonly json?: boolean }) => withControl(async (control) => {
+      await sayKey(await control.call('clients.rotate', { name, graceMs: spanOf(options.grace, '--grace') }), options.json === true, context);
+    }));
+  clients.command('revoke <name>').description('end a client\'s key; what it runs now ends normally').option('--json', 'as JSON')
+    .action((name: string, { json }: ClientOptions) => withControl(async (control) => {
+      const client = await control.call('clients.revoke', { name });
+      await context.stdout.write(json ? `${JSON.stringify(client)}\n` : `${name} revoked\n`);
+    }));
+  clients.command('token <name>').description('print a client\'s key, if it was kept')
+    .action((name: string) => withControl(async (control) => {
+      const { key } = await control.call('clients.token', { name });
+      await context.stdout.write(`${key}\n`);
+    }));
+}
+
+function boundaries(command: Command): Command {
+  const collect = (value: string, before: readonly string[] = []): readonly string[] => [...before, value];
+  return command
+    .option('--member <name>', 'the person it belongs to').option('--project <name>', 'the project it works for').option('--env <name>', 'dev, prod, …')
+    .option('--models <globs>', 'models it may use, comma-separated; "all" lifts the limit').option('--accounts <names>', 'accounts it may use; "all" lifts the limit')
+    .option('--endpoints <names>', `of ${ENDPOINT_SCOPES.join(', ')}`)
+    .option('--budget <limit>', '20usd/month, 5usd-charged/day, 1000requests/day; may be repeated', collect)
+    .option('--tokens <limit>', '5M/day', collect)
+    .option('--concurrency <number>', 'requests at once; "none" lifts the limit').option('--rpm <number>', 'requests a minute; "none" lifts the limit')
+    .option('--expires <span>', '30d; "never" lifts it').option('--json', 'as JSON');
+}
+
+function scopesOf(options: ClientOptions, { clock }: CommandContext) {
+  const budgets = [...(options.budget ?? []).map(parseBudget), ...(options.tokens ?? []).map((text) => parseTokens(text))];
+  return {
+    ...(options.member !== undefined && { member: options.member }),
+    ...(options.project !== undefined && { project: options.project }),
+    ...(options.env !== undefined && { env: options.env }),
+    ...(options.models !== undefined && { models: listOrAll(options.models) }),
+    ...(options.accounts !== undefined && { accounts: listOrAll(options.accounts) }),
+    ...(options.endpoints !== undefined && { endpoints: parseEndpoints(options.endpoints) }),
+    ...(budgets.length > 0 && { budgets }),
+    ...(options.concurrency !== undefined && { concurrency: countOrNone(options.concurrency, '--concurrency') }),
+    ...(options.rpm !== undefined && { requestsPerMinute: countOrNone(options.rpm, '--rpm') }),
+    ...(options.expires !== undefined && { expiresAt: options.expires === 'never' ? null : clock.now() + spanOf(options.expires, '--expires') }),
+  };
+}
+
+const WINDOWS = ['hour', 'day', 'week', 'month'] as const;
+const SCALES: Readonly<Record<string, number>> = { '': 1, k: 1e3, m: 1e6, b: 1e9 };
+
+/** `20usd/month`, `5usd-charged/day`, `5M tokens/day`, `100requests/hour`. Throws a usage error that shows the form. */
+export function parseBudget(text: string): Budget {
+  const parts = /^(\d+(?:\.\d+)?)\s*([kmb]?)\s*(usd|usd-charged|tokens|requests)\/(hour|day|week|month)$/i.exec(text.trim());
+  const unit = parts?.[3]?.toLowerCase();
+  const window = WINDOWS.find((known) => known === parts?.[4]?.toLowerCase());
+  if (parts === null || window === undefined || (unit !== 'usd' && unit !== 'usd-charged' && unit !== 'tokens' && unit !== 'requests')) {
+    throw new CommandError(EXIT.usage, `"${text}" is no budget; write it like 20usd/month, 5M tokens/day or 100requests/hour`);
+  }
+  const amount = Number(parts[1]) * (SCALES[(parts[2] ?? '').toLowerCase()] ?? 1);
+  const limit = unit === 'usd' || unit === 'usd-charged' ? Math.round(amount * 1e9) : Math.round(amount);
+  if (limit <= 0) throw new CommandError(EXIT.usage, `"${text}" leaves nothing to spend`);
+  return { unit, limit, window };
+}
+
+function parseTokens(text: string): Budget {
+  return parseBudget(text.replace(/^(\d+(?:\.\d+)?\s*[kmbKMB]?)\s*(?:tokens)?\//, '$1tokens/'));
+}
+
+function listOrAll(text: string): string[] | null {
+  return text === 'all' ? null : text.split(',').map((part) => part.trim()).filter((part) => part !== '');
+}
+
+function parseEndpoints(text: string): EndpointScope[] {
+  return text.split(',').map((part) => part.trim()).map((part) => {
+    const scope = ENDPOINT_SCOPES.find((known) => known === part);
+    if (scope) return scope;
+    throw new CommandError(EXIT.usage, `--endpoints "${part}" is unknown; it takes ${ENDPOINT_SCOPES.join(', ')}`);
+  });
+}
+
+function countOrNone(text: string, option: string): number | null {
+  if (text === 'none') return null;
+  if (!/^[1-9]\d{0,6}$/.test(text)) throw new CommandError(EXIT.usage, `${option} takes a whole number above 0, or none`);
+  return Number(text);
+}
+
+function spanOf(text: string, option: string): number {
+  const ms = parseDuration(text);
+  if (ms === null) throw new CommandError(EXIT.usage, `${option} "${text}" is no span of time; write it like 90s, 1h or 30d`);
+  return ms;
+}
+
+async function sayKey(issued: IssuedKey, asJson: boolean, context: CommandContext): Promise<void> {
+  if (asJson) {
+    const { endpoints: scopes } = issued;
+    await context.stdout.write(`${JSON.stringify({ ...issued, scopes })}\n`);
+    return;
+  }
+  await context.stdout.write(`${issued.key}\n`);
+  await context.stderr.write(`This is the key of client "${issued.name}". It is shown this once.\n`);
+}
+
+function clientTable(clients: readonly ClientView[], { stdout }: CommandContext): string {
+  if (clients.length === 0) return lineText([span('No clients yet. relay clients add NAME makes a key.', 'dim')], stdout);
+  const words = (value: string | null) => (value === null ? span('–', 'dim') : span(printable(value)));
+  const columns: readonly Column<ClientView>[] = [
+    { title: 'CLIENT', min: 8, cell: ({ name }) => span(printable(name), 'strong') },
+    { title: 'KEY', cell: ({ keys, revokedAt }) => (revokedAt === null ? span(`…${keys[0]?.tail ?? ''}`) : span('revoked', 'bad')) },
+    { title: 'MEMBER', dropAt: 2, cell: ({ member }) => words(member) },
+    { title: 'PROJECT', dropAt: 2, cell: ({ project }) => words(project) },
+    { title: 'ENV', dropAt: 2, cell: ({ env }) => words(env) },
+    { title: 'MODELS', min: 6, dropAt: 1, cell: ({ models }) => words(models === null ? null : models.join(', ')) },
+    { title: 'BUDGETS', min: 8, cell: ({ budgets }) => words(budgets.length === 0 ? null : budgets.map(budgetWords).join(', ')) },
+  ];
+  return tableLines(columns, clients, stdout).map((line) => lineText(line, stdout)).join('');
+}
+
+function clientCard(client: ClientView, { stdout }: CommandContext): string {
+  const facts: readonly (readonly [string, string | null])[] = [
+    ['key', client.revokedAt === null ? client.keys.map(({ tail }) => `…${tail}`).join(', ') : 'revoked'],
+    ['member', client.member], ['project', client.project], ['env', client.env],
+    ['models', client.models?.join(', ') ?? 'all'], ['accounts', client.accounts?.join(', ') ?? 'all'], ['endpoints', client.endpoints.join(', ')],
+    ['budgets', client.budgets.length === 0 ? null : client.budgets.map(budgetWords).join(', ')],
+    ['concurrency', client.concurrency === null ? null : String(client.concurrency)],
+    ['rpm', client.requestsPerMinute === null ? null : String(client.requestsPerMinute)],
+  ];
+  return [
+    lineText([span(printable(client.name), 'strong')], stdout),
+    ...facts.flatMap(([label, value]) => (value === null ? [] : [lineText([span(label.padEnd(13), 'dim'), span(printable(value))], stdout)])),
+  ].join('');
+}
+
+function budgetWords({ unit, limit, window }: Budget): string {
+  const amount = unit === 'usd' || unit === 'usd-charged' ? limit / 1e9 : limit;
+  return `${amount}${unit}/${window}`;
+}

@@ -1,0 +1,89 @@
+import type { Client, ClientKey } from '../core/client.ts';
+import type { ControlMethod, ControlParams } from '../core/control-messages.ts';
+import type { LiveRequest } from '../core/ports.ts';
+import type { CloseRecord, JournalLine } from '../core/record.ts';
+import type { AccountView, StatusView, UsageReport } from '../core/views.ts';
+
+/** A client as people see it: no digests. */
+export interface ClientView extends Omit<Client, 'keys'> {
+  readonly keys: readonly Omit<ClientKey, 'sha256'>[];
+}
+
+/** A client key just made: the only moment at which it can be seen. */
+export interface IssuedKey extends ClientView {
+  readonly key: string;
+}
+
+/** What a check of an account against its upstream gave. */
+export type AccountTest =
+  | { readonly ok: true; readonly detail: string; readonly models: number | null }
+  | { readonly ok: false; readonly code: string; readonly status: number | null; readonly detail: string };
+
+export interface AddedAccount {
+  readonly account: AccountView;
+  /** null when it was added without a check. */
+  readonly test: AccountTest | null;
+}
+
+export interface ServedModel {
+  readonly id: string;
+  readonly accounts: readonly string[];
+  readonly providers: readonly string[];
+  readonly contextTokens: number | null;
+  readonly efforts: readonly string[];
+}
+
+/** What the screen shows of this very moment. */
+export interface LiveSnapshot {
+  readonly running: readonly LiveRequest[];
+  readonly accounts: readonly AccountView[];
+}
+
+interface Results {
+  status: StatusView;
+  stop: null;
+  reload: { readonly ok: boolean; readonly message: string };
+  'accounts.list': readonly AccountView[];
+  'accounts.add': AddedAccount;
+  'accounts.login': AddedAccount;
+  'accounts.remove': { readonly revoked: boolean };
+  'accounts.rename': AccountView;
+  'accounts.pause': AccountView;
+  'accounts.resume': AccountView;
+  'accounts.wake': AccountView;
+  'accounts.test': AccountTest;
+  'clients.list': readonly ClientView[];
+  'clients.add': IssuedKey;
+  'clients.set': ClientView;
+  'clients.rotate': IssuedKey;
+  'clients.revoke': ClientView;
+  'clients.token': { readonly key: string };
+  'models.list': readonly ServedModel[];
+  'usage.report': UsageReport;
+  'requests.list': readonly JournalLine<CloseRecord>[];
+  'requests.get': JournalLine<CloseRecord> | null;
+  'live.snapshot': LiveSnapshot;
+}
+
+export type ControlResult<M extends ControlMethod> = Results[M];
+
+/**
+ * What a person can do to Relay. The daemon serves it over its control socket; a command with no daemon running
+ * has the same thing in its own process. Faults of the caller reject with a {@link ControlError}.
+ */
+export interface Control {
+  call<M extends ControlMethod>(method: M, params: ControlParams<M>): Promise<ControlResult<M>>;
+}
+
+/** Why something a person asked for was not done, in words for that person. */
+export class ControlError extends Error {
+  override readonly name = 'ControlError';
+  readonly code: 'not_found' | 'exists' | 'invalid' | 'keychain' | 'terms' | 'not_running' | 'storage';
+
+  constructor(code: ControlError['code'], message: string) {
+    super(message);
+    this.code = code;
+  }
+}
+
+export type ControlHandlers = { readonly [M in ControlMethod]: (params: ControlParams<M>) => Promise<ControlResult<M>> };

@@ -1,0 +1,135 @@
+import { amountsOf, admit, budgetId, EMPTY_BOOK, release, restoreSpend, settle } from '../accounting/budget.ts';
+import type { BudgetLine, BudgetRefusal, SpentAmounts } from '../accounting/budget.ts';
+import { windowStart } from '../accounting/budget-window.ts';
+import type { OutputHabit } from '../accounting/output-habit.ts';
+import { estimateReservation, learnOutput } from '../accounting/output-habit.ts';
+import type { Client } from '../core/client.ts';
+import { RelayError } from '../core/errors.ts';
+import { numberAt } from '../core/json.ts';
+import type { Clock } from '../core/ports.ts';
+import type { CloseRecord, Cost, TokenCounts } from '../core/record.ts';
+import type { RelayRequest } from '../core/relay-request.ts';
+import type { SharedBudget } from '../core/state.ts';
+import type { EpochMs } from '../core/units.ts';
+import { MINUTE_MS, SECOND_MS } from '../core/units.ts';
+import type { Slots } from './slots.ts';
+
+export interface AdmissionDeps {
+  readonly clock: Clock;
+  readonly slots: Slots;
+  readonly sharedBudgets: () => readonly SharedBudget[];
+  /** What the ledger says was spent on a budget's owner since a moment. */
+  readonly spentSince: (owner: BudgetOwner, since: EpochMs) => SpentAmounts;
+}
+
+/** Whose requests a budget counts. */
+export type BudgetOwner = { readonly client: string } | { readonly member: string } | { readonly project: string };
+
+/** A request that was let in: what it holds until it is over. */
+export interface Lease {
+  /** Books what was used, gives back what was not, frees the slot. Only the first call counts. */
+  readonly end: (record: CloseRecord) => void;
+}
+
+/** What the reservation is made for. */
+export interface AdmissionRequest {
+  readonly request: RelayRequest;
+  /** The first model to be tried. */
+  readonly model: string;
+  readonly price: (tokens: TokenCounts) => Cost;
+}
+
+/** The gate behind the key: requests a minute, slots, budgets. */
+export interface Admission {
+  /** Resolves with a lease, or throws `rate_limit_exceeded`, `concurrency_limit` or `budget_exceeded`. */
+  enter(wanted: AdmissionRequest, signal: AbortSignal): Promise<Lease>;
+}
+
+const DEFAULT_CONCURRENCY = 64;
+
+/** An admission with nothing spent but what the ledger knows. */
+export function createAdmission(deps: AdmissionDeps): Admission {
+  let book = EMPTY_BOOK;
+  const habits = new Map<string, OutputHabit>();
+  const minutes = new Map<string, EpochMs[]>();
+
+  const linesOf = (client: Client): readonly { readonly line: BudgetLine; readonly owner: BudgetOwner }[] => [
+    ...client.budgets.map((budget) => ({
+      line: { id: budgetId('client', client.name, budget), owner: `client ${client.name}`, budget }, owner: { client: client.name },
+    })),
+    ...deps.sharedBudgets().filter(({ of, name }) => client[of] === name).map(({ of, name, budget }) => ({
+      line: { id: budgetId(of, name, budget), owner: `${of} ${name}`, budget },
+      owner: of === 'member' ? { member: name } : { project: name },
+    })),
+  ];
+
+  const checkRate = (client: Client, now: EpochMs): void => {
+    if (client.requestsPerMinute === null) return;
+    const recent = (minutes.get(client.id) ?? []).filter((at) => at > now - MINUTE_MS);
+    if (recent.length >= client.requestsPerMinute) {
+      const waitMs = (recent[0] ?? now) + MINUTE_MS - now;
+      throw new RelayError('rate_limit_exceeded', `Client "${client.name}" may send ${client.requestsPerMinute} requests a minute (relay clients set ${client.name} --rpm N).`, {
+        retryAfterSeconds: Math.ceil(waitMs / SECOND_MS),
+      });
+    }
+    minutes.set(client.id, [...recent, now]);
+  };
+
+  return {
+    async enter({ request, model, price }, signal) {
+      const { client } = request;
+      checkRate(client, deps.clock.now());
+      const leave = await deps.slots.enter(`client:${client.id}`, client.concurrency ?? DEFAULT_CONCURRENCY, signal);
+      const now = deps.clock.now();
+      const habitKey = `${client.id} ${model}`;
+      const lines = linesOf(client);
+      for (const { line, owner } of lines) {
+        if (!Object.hasOwn(book, line.id)) book = restoreSpend(book, line, deps.spentSince(owner, windowStart(line.budget.window, now)), now);
+      }
+      const tokens = estimateReservation({
+        inputBytes: request.bytes.length, outputCap: askedOutput(request), choices: numberAt(request.body, 'n') ?? 1, habit: habits.get(habitKey) ?? null,
+      });
+      const admitted = admit(book, lines.map(({ line }) => line), amountsOf(tokens, price(tokens)), now);
+      if (!admitted.ok) {
+        leave();
+        throw overBudget(admitted.refusal, now);
+      }
+      book = admitted.book;
+      let ended = false;
+      return {
+        end(record) {
+          if (ended) return;
+          ended = true;
+          leave();
+          const at = deps.clock.now();
+          const served = record.outcome === 'ok' || record.outcome === 'incomplete';
+          book = served || record.tokens !== null
+            ? settle(book, admitted.reservation, amountsOf(record.tokens, record.cost), at)
+            : release(book, admitted.reservation, at);
+          if (served && record.tokens !== null) habits.set(habitKey, learnOutput(habits.get(habitKey) ?? null, record.tokens.output));
+        },
+      };
+    },
+  };
+}
+
+function askedOutput({ body }: RelayRequest): number | null {
+  return numberAt(body, 'max_output_tokens') ?? numberAt(body, 'max_completion_tokens') ?? numberAt(body, 'max_tokens') ?? null;
+}
+
+function overBudget({ line, reason, resetsAt }: BudgetRefusal, now: EpochMs): RelayError {
+  const { unit, window, limit } = line.budget;
+  const amount = unit === 'usd' || unit === 'usd-charged' ? limit / 1e9 : limit;
+  const said = `the budget of ${line.owner} (${amount} ${unit} per ${window})`;
+  const words: Readonly<Record<BudgetRefusal['reason'], string>> = {
+    exhausted: `${said} is spent; it begins anew at ${new Date(resetsAt).toISOString()}.`,
+    'in-flight': `What is left of ${said} is held by running requests; it begins anew at ${new Date(resetsAt).toISOString()}.`,
+    unpriced: `No price is known for this model, so ${said} cannot be kept; set one under pricing in config.json.`,
+  };
+  const text = words[reason];
+  return new RelayError('budget_exceeded', text.charAt(0).toUpperCase() + text.slice(1), {
+    shouldRetry: false,
+    retryAfterSeconds: Math.min(60, Math.ceil((resetsAt - now) / SECOND_MS)),
+    quota: { planType: null, resetsAtSeconds: Math.ceil(resetsAt / SECOND_MS), resetsInSeconds: Math.ceil((resetsAt - now) / SECOND_MS) },
+  });
+}

@@ -1,0 +1,128 @@
+import type { Account, Credential } from '../core/account.ts';
+import type { Config } from '../core/config.ts';
+import type { Failure } from '../core/failure.ts';
+import type { Clock, Send } from '../core/ports.ts';
+import type { Endpoint, ProviderAdapter } from '../core/provider-adapter.ts';
+import type { RelayRequest } from '../core/relay-request.ts';
+import type { State } from '../core/state.ts';
+import { endpointOf } from '../providers/endpoint.ts';
+import { adapterFor } from '../providers/registry.ts';
+import { classifyTransport } from '../routing/classify-failure.ts';
+import { createPassage } from '../wire/create-passage.ts';
+import { prepareRequest } from '../wire/prepare-request.ts';
+import type { PreparedRequest, RequestMemory } from '../wire/prepared-request.ts';
+import { modelsOf } from './catalogue.ts';
+import type { Journey } from './journey.ts';
+import type { OpenResult } from './open-attempt.ts';
+import { openAttempt } from './open-attempt.ts';
+import { withChoice, withoutCiphertext } from './request-traits.ts';
+import type { ModelChoice } from './resolve-model.ts';
+import type { SignIns } from './sign-in.ts';
+
+export interface AttemptAccountDeps {
+  readonly send: Send;
+  readonly clock: Clock;
+  readonly signIns: SignIns;
+  readonly settings: () => Config;
+  readonly state: () => State;
+  readonly memory: RequestMemory;
+  readonly makeId: (prefix: string) => string;
+  readonly version: string;
+}
+
+/** One account to be asked for one model. */
+export interface Target {
+  readonly account: Account;
+  readonly choice: ModelChoice;
+  /** Set after a 401: the credential that was refused, to be renewed before this attempt. */
+  readonly stale: Credential | null;
+  /** The conversation's owner was another account: what belongs to that one is left out. */
+  readonly moved: boolean;
+}
+
+export type AttemptResult = OpenResult & {
+  /** What was sent with; null when none could be had. */
+  readonly credential: Credential | null;
+  readonly prepared: PreparedRequest | null;
+};
+
+/**
+ * One attempt at one account: its credential, the body in its terms, the call, up to the commit point. Failures are
+ * values. Throws a RelayError only when the request itself cannot be put into the upstream's terms.
+ */
+export async function attemptAccount(journey: Journey, target: Target, deps: AttemptAccountDeps): Promise<AttemptResult> {
+  const { account, choice } = target;
+  const adapter = adapterFor(account.kind);
+  const config = deps.settings();
+  const endpoint = endpointOf(adapter, account, config.providers[account.provider], journey.request.bodyWire);
+  const now = deps.clock.now();
+  if (endpoint === null) return failed(noAddress(account), null);
+
+  const request = requestFor(journey, target);
+  const prepared = prepareFor(request, { account, choice, adapter, endpoint }, deps);
+  const passage = createPassage(prepared.answer, { makeId: deps.makeId, nowSeconds: () => Math.floor(deps.clock.now() / 1_000), model: journey.request.model });
+  journey.ticket.begin({ account, model: choice.id, seen: passage.seen, startedAt: now });
+  journey.ticket.drop(prepared.dropped);
+
+  const signedIn = target.stale === null
+    ? await deps.signIns.credential(account, endpoint.authUrl)
+    : await deps.signIns.renew(account, endpoint.authUrl, target.stale);
+  if (!signedIn.ok) return failed(signedIn.failure, null);
+  const { credential } = signedIn;
+  const result = await openAttempt(
+    { request, account, credential, endpoint, adapter, prepared: withHonestChange(prepared, journey.request), model: choice.id, passage, onFirstEvent: () => {} },
+    { send: deps.send, clock: deps.clock, timeouts: config.timeouts, version: deps.version },
+    journey.signal,
+  );
+  return { ...result, credential, prepared };
+}
+
+/** The request as this account may see it: fixed parameters in, what is another account's out. */
+function requestFor(journey: Journey, { choice, moved }: Target): RelayRequest {
+  const { request } = journey;
+  const chosen = withChoice(request.body, request.bodyWire, choice);
+  const body = journey.ciphertextRemoved ? withoutCiphertext(chosen) : chosen;
+  if (!moved || request.headers['x-codex-turn-state'] === undefined) return body === request.body ? request : { ...request, body };
+  const { 'x-codex-turn-state': _others, ...headers } = request.headers;
+  return { ...request, body, headers };
+}
+
+interface PrepareFor {
+  readonly account: Account;
+  readonly choice: ModelChoice;
+  readonly adapter: ProviderAdapter;
+  readonly endpoint: Endpoint;
+}
+
+function prepareFor(request: RelayRequest, { account, choice, adapter, endpoint }: PrepareFor, deps: AttemptAccountDeps): PreparedRequest {
+  const model = modelsOf(account, deps.state(), deps.settings())?.find(({ id }) => id === choice.id);
+  return prepareRequest(request, {
+    wire: endpoint.wire,
+    dialect: adapter.dialect(endpoint.wire),
+    model: choice.id,
+    streamOnly: adapter.streamOnly && request.endpoint !== 'compact',
+    efforts: model?.efforts ?? [],
+    strict: deps.settings().strict,
+  }, deps.memory);
+}
+
+/** The client's bytes may go out only where nothing at all has changed since they came. */
+function withHonestChange(prepared: PreparedRequest, original: RelayRequest): PreparedRequest {
+  return prepared.changed || prepared.body === original.body ? prepared : { ...prepared, changed: true };
+}
+
+function failed(failure: Failure, credential: Credential | null): AttemptResult {
+  return { ok: false, failure, headers: {}, credential, prepared: null };
+}
+
+function noAddress(account: Account): Failure {
+  return classifyTransport({
+    kind: 'unreachable', code: 'no_base_url',
+    message: `Provider "${account.provider}" has no address; set providers.${account.provider}.baseUrl or add the account with --base-url`,
+  }, 'connect');
+}
+
+/** Whether an account keeps answers upstream when asked to: only the platform's own store does. */
+export function keepsAnswers(account: Account): boolean {
+  return account.kind === 'openai' || account.kind === 'azure';
+}

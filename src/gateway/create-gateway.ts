@@ -1,0 +1,12 @@
+import type { RelayDeps } from './relay-request.ts';
+import { relayRequest } from './relay-request.ts';
+import type { Gateway } from './relayed-answer.ts';
+import { openTicket } from './ticket.ts';
+
+/** The gateway over its parts. */
+export function createGateway(deps: RelayDeps): Gateway {
+  return {
+    relay: (request, signal) => relayRequest(request, deps, signal),
+    refuse: (request, error) => openTicket(request, deps.ticket).settle({ kind: 'refused', error }),
+  };
+}

@@ -1,0 +1,176 @@
+import type { Client } from '../core/client.ts';
+import { RelayError } from '../core/errors.ts';
+import type { Failure } from '../core/failure.ts';
+import type { Log } from '../core/ports.ts';
+import type { Headers, RelayRequest } from '../core/relay-request.ts';
+import { priceRequest } from '../accounting/price.ts';
+import { adapterFor } from '../providers/registry.ts';
+import { classifyStreamFailure } from '../routing/classify-failure.ts';
+import { giveUpError } from '../routing/give-up.ts';
+import { stickyKeys } from '../routing/sticky-key.ts';
+import type { Admission } from './admission.ts';
+import { answerHeaders } from './answer-headers.ts';
+import { startJourney } from './journey.ts';
+import type { Journey } from './journey.ts';
+import { modelsOf } from './catalogue.ts';
+import type { RelayedAnswer, RelayResult } from './relayed-answer.ts';
+import type { ModelChoice } from './resolve-model.ts';
+import { matchesGlob, resolveModel } from './resolve-model.ts';
+import { orderChoices } from './order-choices.ts';
+import type { AnswerEnd, TicketDeps } from './ticket.ts';
+import { openTicket } from './ticket.ts';
+import type { ModelResult, TryModelDeps } from './try-model.ts';
+import { tryModel } from './try-model.ts';
+
+export interface RelayDeps extends TryModelDeps {
+  readonly ticket: TicketDeps;
+  readonly admission: Admission;
+  readonly log: Log;
+  /** Refuses new requests while nothing can be written: what cannot be accounted is not served. */
+  readonly storageState: () => 'operational' | 'degraded' | 'full';
+}
+
+/**
+ * One request's order of effects: what model is meant and may be used, a slot and a budget, then account after account
+ * and model after model until an answer opens. Every way out is settled: a refusal here, an answer by its `settle`.
+ */
+export async function relayRequest(request: RelayRequest, deps: RelayDeps, signal: AbortSignal): Promise<RelayResult> {
+  const ticket = openTicket(request, deps.ticket);
+  const keys = stickyKeys({
+    headers: request.headers, body: request.body, clientId: request.client.id, model: request.model, digest: (text) => deps.memory.digest(text),
+  });
+  const journey = startJourney({ request, ticket, signal, stickyKeys: keys });
+  const refuse = async (end: AnswerEnd & { readonly error: RelayError }): Promise<RelayResult> => {
+    await ticket.settle(end);
+    return { ok: false, error: end.error, headers: { 'x-relay-attempts': String(ticket.attempts.length) } };
+  };
+  try {
+    const choices = allowedChoices(request, deps);
+    deps.retries.requested();
+    const lease = await deps.admission.enter({ request, model: choices[0].id, price: (tokens) => estimatePrice(choices[0], tokens, deps) }, signal);
+    ticket.onSettle(({ record }) => lease.end(record));
+    ticket.admitted();
+    const result = await tryChoices(journey, choices, deps);
+    if (result.kind === 'open') return { ok: true, answer: relayedAnswer(journey, result, deps) };
+    if (result.kind === 'abandoned') return await abandon(journey);
+    return await refuse({ kind: ticket.attempts.length > 0 ? 'failed' : 'refused', error: result.error });
+  } catch (error) {
+    if (signal.aborted) return abandon(journey);
+    if (error instanceof RelayError) return refuse({ kind: 'refused', error });
+    deps.log.error('a request ran into a fault of Relay', { id: request.id, reason: error instanceof Error ? `${error.name}: ${error.message}` : 'unknown' });
+    return refuse({ kind: 'refused', error: new RelayError('internal_error', `Relay ran into a fault while it served ${request.id}; relay logs --errors tells more.`) });
+  }
+}
+
+/** The client left, or Relay is going down: the signal's reason says which. */
+async function abandon({ ticket, signal }: Journey): Promise<RelayResult> {
+  const error = signal.reason instanceof RelayError ? signal.reason : new RelayError('upstream_error', 'The client closed the connection.');
+  await ticket.settle(signal.reason instanceof RelayError ? { kind: 'failed', error } : { kind: 'client-gone' });
+  return { ok: false, error, headers: {} };
+}
+
+type Choices = readonly [ModelChoice, ...ModelChoice[]];
+
+/** The models to try, in order. Throws when nobody serves the name, the client may not use it, or nothing can be journaled. */
+function allowedChoices({ model, client }: RelayRequest, deps: RelayDeps): Choices {
+  if (deps.storageState() === 'full') {
+    throw new RelayError('storage_unavailable', 'The ledger cannot be written (disk full?), so nothing is served; make room and try again.', { retryAfterSeconds: 5 });
+  }
+  const config = deps.settings();
+  const state = deps.state();
+  if (state.accounts.length === 0) throw new RelayError('no_account', 'No account is set up yet. Add one with: relay keys add');
+  const serves = (id: string): boolean => state.accounts.some((account) => modelsOf(account, state, config)?.some((known) => known.id === id) ?? true);
+  const resolved = resolveModel(model, client.env, config.models, { serves });
+  if (resolved.choices.length === 0) {
+    throw new RelayError('model_not_found', `The model "${printable(model)}" is not served by any account. relay models lists those that are; models.aliases in config.json can name it.`, { param: 'model' });
+  }
+  const [first, ...rest] = orderChoices(resolved, deps.pool, deps.clock.now()).filter(({ id }) => mayUse(client, id));
+  if (first === undefined) {
+    throw new RelayError('insufficient_scope', `Client "${client.name}" may not use the model "${printable(model)}"; relay clients set ${client.name} --models … allows it.`, { param: 'model' });
+  }
+  return [first, ...rest];
+}
+
+function mayUse({ models }: Client, id: string): boolean {
+  return models === null || models.some((glob) => matchesGlob(glob, id));
+}
+
+/** Same-model accounts first, all of them; then the next model, if there is one. */
+async function tryChoices(journey: Journey, choices: Choices, deps: RelayDeps): Promise<ModelResult> {
+  let result: ModelResult | null = null;
+  for (const choice of choices) {
+    result = await tryModel(journey, choice, deps);
+    if (result.kind !== 'nobody') return result;
+  }
+  return result ?? { kind: 'abandoned' };
+}
+
+function relayedAnswer(journey: Journey, { answer, use, leave, prepared }: Extract<ModelResult, { kind: 'open' }>, deps: RelayDeps): RelayedAnswer {
+  const { request, ticket } = journey;
+  const { seen } = answer.passage;
+  const requestId = answer.headers['x-request-id'] ?? answer.headers['x-oai-request-id'];
+  if (requestId !== undefined) ticket.upstreamRequestId(requestId.slice(0, 128));
+  remember(journey, answer.headers, use.account.id, deps);
+  let ttftMs: number | null = null;
+  return {
+    headers: answerHeaders({
+      request, account: use.account, model: use.model, attempts: ticket.attempts.length + 1, dropped: prepared?.dropped ?? [], upstream: answer.headers,
+    }),
+    passage: answer.passage,
+    held: answer.held,
+    last: answer.last,
+    rest: answer.rest,
+    firstOutput() {
+      ttftMs ??= deps.clock.now() - use.startedAt;
+      ticket.firstOutput();
+    },
+    broken(failure) {
+      const committed = failure ?? committedFailure(answer.headers, seen.failure, deps);
+      deps.pool.failed(use, committed, false);
+      return giveUpError(committed, use.account.name, deps.clock.now());
+    },
+    async settle(end) {
+      leave();
+      if (end.kind === 'served') deps.pool.served(use, ttftMs);
+      if (end.kind === 'client-gone') deps.pool.released(use);
+      await ticket.settle(end);
+    },
+  };
+}
+
+/** What broke an answer after its commit point: the upstream's own error event, or an end that never came. */
+function committedFailure(headers: Headers, told: RelayedAnswer['passage']['seen']['failure'], { clock }: RelayDeps): Failure {
+  if (told !== null) return { ...classifyStreamFailure(told, clock.now(), headers), phase: 'committed' };
+  return {
+    kind: 'cut', phase: 'committed', status: null, code: 'upstream_stream_truncated', message: 'the upstream ended its stream in the middle of the answer',
+    param: null, retryAt: null, bucket: null, planType: null, upstreamRequestId: null,
+  };
+}
+
+/** The conversation stays where it is served now, also under the turn's own name if the upstream gave one. */
+function remember({ request, stickyKeys: keys }: Journey, headers: Headers, accountId: string, deps: RelayDeps): void {
+  const turnState = headers['x-codex-turn-state'];
+  const turn = turnState === undefined ? [] : stickyKeys({
+    headers: { 'x-codex-turn-state': turnState }, body: {}, clientId: request.client.id, model: request.model, digest: (text) => deps.memory.digest(text),
+  });
+  deps.sessions.remember([...keys, ...turn].map(({ key }) => key), accountId, deps.clock.now());
+}
+
+function estimatePrice(choice: ModelChoice, tokens: Parameters<typeof priceRequest>[0]['tokens'], { pool, settings, clock }: RelayDeps) {
+  const server = pool.candidates(choice.id).find(({ servesModel }) => servesModel)?.account;
+  return priceRequest({
+    kind: server?.kind ?? 'compatible',
+    model: choice.id,
+    tier: choice.tier,
+    at: clock.now(),
+    overrides: settings().pricing,
+    baseUrl: server?.baseUrl ?? null,
+    tokens,
+    billing: server === undefined ? 'api' : adapterFor(server.kind).billing,
+    upstreamCost: null,
+  });
+}
+
+function printable(text: string): string {
+  return text.replace(/[^\x20-\x7e]/g, '?').slice(0, 100);
+}
