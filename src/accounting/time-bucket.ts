@@ -5,22 +5,15 @@ import { DAY_MS, HOUR_MS } from '../core/units.ts';
 export const HOURLY_DAYS = 8;
 export const DAILY_DAYS = 400;
 
-/** The moments at which coarser buckets end: before `hours` days are kept, before `days` months. */
-export interface Horizons {
-  readonly hours: EpochMs;
-  readonly days: EpochMs;
-}
-
-/** The horizons when `newest` is the newest moment seen. They move by whole days and whole months only. */
-export function horizonsAt(newest: EpochMs): Horizons {
+/**
+ * The bucket that holds `at` when `newest` is the newest moment seen, by its name, which is its beginning in UTC:
+ * `2026-11-21T14`, `2026-11-21` or `2026-11`. What is an hour becomes a day, and a day a month, by whole days and months.
+ */
+export function bucketOf(at: EpochMs, newest: EpochMs): string {
   const today = startOfDay(newest);
-  return { hours: today - HOURLY_DAYS * DAY_MS, days: startOfMonth(today - DAILY_DAYS * DAY_MS) };
-}
-
-/** A bucket's name, which is its beginning in UTC: `2026-11-21T14`, `2026-11-21` or `2026-11`. */
-export function bucketOf(at: EpochMs, horizons: Horizons): string {
-  const length = at >= horizons.hours ? 13 : at >= horizons.days ? 10 : 7;
-  return new Date(at).toISOString().slice(0, length);
+  const name = new Date(at).toISOString();
+  if (at >= today - HOURLY_DAYS * DAY_MS) return name.slice(0, 13);
+  return name.slice(0, at >= startOfMonth(today - DAILY_DAYS * DAY_MS) ? 10 : 7);
 }
 
 /** When a bucket begins and ends, and its size. Null when the text is no bucket's name. */

@@ -1,7 +1,7 @@
 import { isJsonObject } from '../core/json.ts';
 import type { CloseRecord, JournalLine } from '../core/record.ts';
 import type { EpochMs } from '../core/units.ts';
-import { bucketOf, horizonsAt, readBucket } from './time-bucket.ts';
+import { bucketOf, readBucket, startOfDay } from './time-bucket.ts';
 import type { UsageCell } from './usage-cell.ts';
 import { addRecord, copyCell, emptyCell, isUsageCell, mergeCell } from './usage-cell.ts';
 
@@ -23,7 +23,7 @@ export const OTHER = JSON.stringify(CELL_DIMENSIONS.map(() => 'other'));
 export interface Totals {
   readonly version: 1;
   newest: EpochMs;
-  /** Month -> names of the sets kept apart in it. */
+  /** Month -> names of the sets kept apart in it, in the fixed order. */
   readonly sets: Record<string, string[]>;
   /** Bucket -> set -> sums. */
   readonly buckets: Record<string, Record<string, UsageCell>>;
@@ -38,7 +38,7 @@ export function emptyTotals(): Totals {
 export function foldRecord(totals: Totals, line: CloseRecord | JournalLine<CloseRecord>): Totals {
   const at = Math.min(Math.max(line.t, 0), LAST_MOMENT);
   moveTo(totals, at);
-  addRecord(cellAt(totals, bucketOf(at, horizonsAt(totals.newest)), setOf(line)), line);
+  addRecord(cellAt(totals, bucketOf(at, totals.newest), setOf(line)), line);
   return totals;
 }
 
@@ -96,13 +96,13 @@ function cellAt(totals: Totals, bucket: string, set: string): UsageCell {
 function keepSet(totals: Totals, month: string, set: string): boolean {
   const sets = (totals.sets[month] ??= []);
   if (sets.includes(set)) return true;
-  if (sets.length < SETS_PER_MONTH) {
-    sets.push(set);
-    return true;
-  }
-  const highest = sets.reduce((a, b) => (comesBefore(a, b) ? b : a));
-  if (!comesBefore(set, highest)) return false;
-  sets[sets.indexOf(highest)] = set;
+  const highest = sets.at(-1);
+  const isFull = sets.length >= SETS_PER_MONTH && highest !== undefined;
+  if (isFull && inFixedOrder(set, highest) > 0) return false;
+  sets.push(set);
+  sets.sort(inFixedOrder);
+  if (!isFull) return true;
+  sets.pop();
   for (const [bucket, cells] of Object.entries(totals.buckets)) {
     const cell = bucket.startsWith(month) ? cells[highest] : undefined;
     if (!cell) continue;
@@ -113,9 +113,8 @@ function keepSet(totals: Totals, month: string, set: string): boolean {
 }
 
 /** A fixed order that favours no name: by FNV-1a hash, then by the name itself. */
-function comesBefore(a: string, b: string): boolean {
-  const [first, second] = [hash(a), hash(b)];
-  return first === second ? a < b : first < second;
+function inFixedOrder(a: string, b: string): number {
+  return hash(a) - hash(b) || (a < b ? -1 : 1);
 }
 
 function hash(text: string): number {
@@ -127,27 +126,25 @@ function hash(text: string): number {
 /** Notes a newer moment; where it begins a new day, buckets that fell behind a horizon become coarser. */
 function moveTo(totals: Totals, at: EpochMs): void {
   if (at <= totals.newest) return;
-  const [before, after] = [horizonsAt(totals.newest), horizonsAt(at)];
+  const isSameDay = startOfDay(at) === startOfDay(totals.newest);
   totals.newest = at;
-  if (before.hours === after.hours) return;
+  if (isSameDay) return;
   for (const name of Object.keys(totals.buckets)) {
-    const start = readBucket(name)?.start ?? 0;
     const cells = totals.buckets[name];
-    if (!cells || bucketNameFor(name, start, after) === name) continue;
+    if (!cells || coarsened(name, at) === name) continue;
     delete totals.buckets[name];
     takeAll(totals, { [name]: cells });
   }
 }
 
-/** A bucket never becomes finer: a month stays a month. */
-function bucketNameFor(name: string, start: EpochMs, horizons: ReturnType<typeof horizonsAt>): string {
-  return name.slice(0, Math.min(name.length, bucketOf(start, horizons).length));
+/** The bucket that a bucket has become part of. It never becomes finer: a month stays a month. */
+function coarsened(name: string, newest: EpochMs): string {
+  return name.slice(0, bucketOf(readBucket(name)?.start ?? 0, newest).length);
 }
 
 function takeAll(totals: Totals, buckets: Totals['buckets']): void {
-  const horizons = horizonsAt(totals.newest);
   for (const [name, cells] of Object.entries(buckets)) {
-    const target = bucketNameFor(name, readBucket(name)?.start ?? 0, horizons);
+    const target = coarsened(name, totals.newest);
     for (const [set, cell] of Object.entries(cells)) mergeCell(cellAt(totals, target, set), cell);
   }
 }
@@ -166,10 +163,11 @@ function parseSets(month: string, value: unknown): string[] {
   if (readBucket(month)?.size !== 'month' || !Array.isArray(value) || value.length > SETS_PER_MONTH) {
     throw new TypeError(`usage totals: the sets of ${month} are malformed`);
   }
-  return value.map((set) => {
+  const sets = value.map((set: unknown) => {
     if (typeof set !== 'string' || !isSetName(set)) throw new TypeError(`usage totals: a set of ${month} is malformed`);
     return set;
   });
+  return sets.sort(inFixedOrder);
 }
 
 function isSetName(text: string): boolean {

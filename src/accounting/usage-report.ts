@@ -2,7 +2,7 @@ import type { EpochMs } from '../core/units.ts';
 import type { UsageDimension, UsageGroup, UsageKey, UsageQuery, UsageReport } from '../core/views.ts';
 import type { SpentAmounts } from './budget.ts';
 import type { Bucket } from './time-bucket.ts';
-import { bucketOf, horizonsAt, readBucket } from './time-bucket.ts';
+import { bucketOf, readBucket } from './time-bucket.ts';
 import type { CellDimension, Totals } from './totals.ts';
 import { CELL_DIMENSIONS, readSet } from './totals.ts';
 import type { UsageCell } from './usage-cell.ts';
@@ -55,7 +55,7 @@ interface FoundCell {
 
 /** The bounds moved outward to the buckets they fall into. */
 function widen(totals: Totals, { since, until }: Bounds): Bounds {
-  const bucketAt = (at: EpochMs): Bucket | null => readBucket(bucketOf(Math.min(Math.max(at, 0), 8e15), horizonsAt(totals.newest)));
+  const bucketAt = (at: EpochMs): Bucket | null => readBucket(bucketOf(Math.min(Math.max(at, 0), 8e15), totals.newest));
   return {
     since: since === null ? null : (bucketAt(since)?.start ?? since),
     until: until === null ? null : (bucketAt(until - 1)?.end ?? until),
