@@ -103,7 +103,8 @@ function addToCall(call: Call, given: JsonObject): void {
 }
 
 function choiceOf(choice: Choice): JsonObject {
-  const message: JsonObject = { role: 'assistant', content: textOf(choice, 'content'), refusal: textOf(choice, 'refusal'), annotations: [] };
+  const [content, refusal] = [textOf(choice, 'content'), textOf(choice, 'refusal')];
+  const message: JsonObject = { role: 'assistant', content, refusal, annotations: [] };
   for (const key of choice.texts.keys()) message[key] = textOf(choice, key);
   for (const [key, value] of [...choice.lists, ...choice.others]) message[key] = value;
   if (choice.calls.length > 0) message.tool_calls = choice.calls.map(callOf);

@@ -93,8 +93,10 @@ function rebuildItem(draft: Draft, status: string): JsonObject {
       const content = partsOf(texts, ['reasoning_text']);
       return { ...item, summary: partsOf(texts, ['summary_text']), ...(content.length > 0 && { content }) };
     }
-    case 'function_call':
-      return { ...item, status, arguments: textAt(texts, 'arguments') || stringAt(item, 'arguments') || (status === 'completed' ? '{}' : '') };
+    case 'function_call': {
+      const none = status === 'completed' ? '{}' : '';
+      return { ...item, status, arguments: textAt(texts, 'arguments') || stringAt(item, 'arguments') || none };
+    }
     case 'custom_tool_call':
       return { ...item, status, input: textAt(texts, 'input') || stringAt(item, 'input') || '' };
     default:

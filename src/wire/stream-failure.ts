@@ -9,6 +9,7 @@ const REQUEST_FAULTS = new Set([
   'context_length_exceeded', 'invalid_prompt', 'cyber_policy', 'content_filter', 'content_policy_violation', 'invalid_request_error',
   'invalid_encrypted_content', 'invalid_function_parameters', 'unsupported_parameter', 'unsupported_value', 'previous_response_not_found',
 ]);
+const UNEXPLAINED = 'The upstream reported an error without a message.';
 const LIMITS = new Set(['rate_limit_exceeded', 'rate_limit_error', 'usage_limit_reached', 'insufficient_quota', 'usage_not_included']);
 const OVERLOADS = new Set(['server_is_overloaded', 'overloaded', 'overloaded_error', 'slow_down']);
 
@@ -19,16 +20,15 @@ const OVERLOADS = new Set(['server_is_overloaded', 'overloaded', 'overloaded_err
 export function readResponsesFailure(event: JsonObject): StreamFailure {
   const response = objectAt(event, 'response');
   const error = objectAt(response, 'error') ?? objectAt(event, 'error') ?? event;
-  const fallback = event.type === 'response.cancelled' ? 'The upstream cancelled the response.' : 'The upstream reported an error without a message.';
-  return failureFrom(error, event, fallback);
+  return failureFrom(error, event, event.type === 'response.cancelled' ? 'The upstream cancelled the response.' : UNEXPLAINED);
 }
 
 /** Reads the error in a Chat Completions chunk or body; undefined when it carries none. */
 export function readChatFailure(chunk: JsonObject): StreamFailure | undefined {
   const { error } = chunk;
-  if (isJsonObject(error)) return failureFrom(error, chunk, 'The upstream reported an error without a message.');
+  if (isJsonObject(error)) return failureFrom(error, chunk, UNEXPLAINED);
   if (typeof error === 'string' && error !== '') return failureFrom({ message: error }, chunk, error);
-  if (chunk.object === 'error') return failureFrom(chunk, chunk, 'The upstream reported an error without a message.');
+  if (chunk.object === 'error') return failureFrom(chunk, chunk, UNEXPLAINED);
   if (typeof chunk.detail === 'string' && chunk.choices === undefined) return failureFrom({ message: chunk.detail }, chunk, chunk.detail);
   return undefined;
 }

@@ -1,6 +1,7 @@
 import type { JsonObject } from '../core/json.ts';
 import { stringAt } from '../core/json.ts';
 import type { AnswerPlan } from './prepared-request.ts';
+import { clientCallId, clientTool, customTool } from './stream-names.ts';
 
 /** A tool call on its way to a chat client. Its head is sent once the name is known; arguments wait until then. */
 export interface ChatCall {
@@ -45,7 +46,7 @@ export function callWriterFor(plan: AnswerPlan): CallWriter {
   if (plan.legacyFunctions) return legacyWriter(plan);
   return {
     head(call, index) {
-      const id = call.id === null ? '' : (plan.callIds[call.id] ?? call.id);
+      const id = call.id === null ? '' : (clientCallId(plan, call.id));
       const name = clientName(plan, call);
       if (isNativeCustom(plan, call)) return { tool_calls: [{ index, id, type: 'custom', custom: { name, input: '' } }] };
       return { tool_calls: [{ index, id, type: 'function', function: { name, arguments: '' } }] };
@@ -66,10 +67,9 @@ function legacyWriter(plan: AnswerPlan): CallWriter {
 }
 
 function clientName(plan: AnswerPlan, call: ChatCall): string {
-  const name = call.name ?? '';
-  return plan.toolNames[name]?.name ?? name;
+  return clientTool(plan, call.name ?? '').name;
 }
 
 function isNativeCustom(plan: AnswerPlan, call: ChatCall): boolean {
-  return call.custom && plan.customTools[call.name ?? ''] !== 'flat';
+  return call.custom && customTool(plan, call.name ?? '') !== 'flat';
 }

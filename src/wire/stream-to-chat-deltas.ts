@@ -7,11 +7,8 @@ import type { CallWriter, ChatCall } from './stream-to-chat-calls.ts';
 import { adoptCall, callWriterFor, newChatCall, snapshotCall } from './stream-to-chat-calls.ts';
 import type { Slot, Slots } from './stream-to-chat-slots.ts';
 import { createSlots } from './stream-to-chat-slots.ts';
-import type { StopCutter } from './stream-to-chat-stop.ts';
-import { createStopCutter } from './stream-to-chat-stop.ts';
-
-/** Takes one delta of a chat answer, and log probabilities where the upstream gave them. */
-export type DeltaSink = (delta: JsonObject, logprobs: readonly JsonValue[] | null) => void;
+import type { DeltaSink } from './stream-to-chat-voice.ts';
+import { ChatVoice } from './stream-to-chat-voice.ts';
 
 /**
  * Tells a Responses stream as the deltas of one chat choice, append-only. Knows no framing: the stream writes the deltas
@@ -22,22 +19,17 @@ export class ChatDeltas {
   finish: string | null = null;
   readonly #plan: AnswerPlan;
   readonly #seen: Seen;
-  readonly #sink: DeltaSink;
+  readonly #voice: ChatVoice;
   readonly #calls: CallWriter;
-  readonly #stop: StopCutter;
   readonly #slots: Slots = createSlots();
-  #began = false;
   #callCount = 0;
-  #contentLength = 0;
-  #textPart: string | null = null;
-  #reasoningPart: string | null = null;
+  #reasoned = false;
 
   constructor(plan: AnswerPlan, seen: Seen, sink: DeltaSink) {
     this.#plan = plan;
     this.#seen = seen;
-    this.#sink = sink;
+    this.#voice = new ChatVoice(plan.stop, seen, sink);
     this.#calls = callWriterFor(plan);
-    this.#stop = createStopCutter(plan.stop);
   }
 
   /** Takes one upstream event. Events of unknown types are ignored. */
@@ -113,9 +105,8 @@ export class ChatDeltas {
   }
 
   #end(finish: string, terminal: 'completed' | 'incomplete'): void {
-    const rest = this.#stop.rest();
-    if (rest !== '') this.#emitContent(rest, null);
-    if (!this.#began) this.#begin('');
+    this.#voice.sayRest();
+    this.#voice.begin();
     this.finish = finish;
     this.#seen.terminal = terminal;
   }
@@ -175,39 +166,20 @@ export class ChatDeltas {
   }
 
   #sendText(slot: Slot, index: number, text: string, logprobs?: readonly JsonValue[]): void {
+    const voice = this.#voice;
     const key = `text:${index}`;
     const sent = slot.sent.get(key) ?? '';
-    if (sent === '') {
-      const apart = this.#textPart === null ? '' : '\n\n';
-      this.#textPart = key;
-      slot.partStarts.set(index, this.#contentLength + apart.length);
-      this.#cutContent(apart + text, logprobs);
-    } else {
-      this.#cutContent(text, logprobs);
-    }
+    const apart = sent === '' && voice.contentLength > 0 ? '\n\n' : '';
+    if (sent === '') slot.partStarts.set(index, voice.contentLength + apart.length);
     slot.sent.set(key, sent + text);
-  }
-
-  #cutContent(text: string, logprobs?: readonly JsonValue[]): void {
-    if (this.finish !== null) return;
-    this.#contentLength += text.length;
-    const cut = this.#stop.take(text);
-    if (cut.text !== '') this.#emitContent(cut.text, logprobs && logprobs.length > 0 ? logprobs : null);
-    if (cut.stopped) this.#end('stop', 'completed');
-  }
-
-  #emitContent(content: string, logprobs: readonly JsonValue[] | null): void {
-    this.#begin('');
-    this.#count(content);
-    this.#sink({ content }, logprobs);
+    voice.sayContent(apart + text, logprobs);
+    if (voice.stopped) this.#end('stop', 'completed');
   }
 
   #addRefusal(slot: Slot, index: number, refusal: string): void {
     if (refusal === '') return;
     slot.sent.set(`refusal:${index}`, (slot.sent.get(`refusal:${index}`) ?? '') + refusal);
-    this.#begin('');
-    this.#count(refusal);
-    this.#sink({ refusal }, null);
+    this.#voice.sayOutput({ refusal }, refusal.length);
   }
 
   #snapshotRefusal(slot: Slot, index: number, part: JsonObject): void {
@@ -220,12 +192,10 @@ export class ChatDeltas {
     if (slot.reasoning !== kind) return;
     const key = `${kind}:${index}`;
     const sent = slot.sent.get(key) ?? '';
-    const apart = sent === '' && this.#reasoningPart !== null ? '\n\n' : '';
-    this.#reasoningPart = key;
+    const apart = sent === '' && this.#reasoned ? '\n\n' : '';
+    this.#reasoned = true;
     slot.sent.set(key, sent + text);
-    this.#begin('');
-    this.#count(text);
-    this.#sink({ reasoning_content: apart + text }, null);
+    this.#voice.sayOutput({ reasoning_content: apart + text }, text.length);
   }
 
   #snapshotReasoning(slot: Slot, kind: 'summary' | 'text', index: number, text: string | undefined): void {
@@ -266,8 +236,8 @@ export class ChatDeltas {
     if (call.name === null) return;
     if (this.#plan.legacyFunctions && call.index === null && this.#callCount > 0) return;
     if (call.index === null) {
-      this.#begin(null);
-      this.#sink(this.#calls.head(call, this.#callCount), null);
+      this.#voice.begin(null);
+      this.#voice.sayMark(this.#calls.head(call, this.#callCount));
       call.index = this.#callCount;
       this.#callCount += 1;
       this.#seen.meaningful = true;
@@ -275,18 +245,20 @@ export class ChatDeltas {
     if (call.sent === call.text.length) return;
     const text = call.text.slice(call.sent);
     call.sent = call.text.length;
-    this.#count(text);
-    this.#sink(this.#calls.tail(call, text), null);
+    this.#voice.sayOutput(this.#calls.tail(call, text), text.length);
   }
 
   #addAnnotation(slot: Slot, index: number, annotation: JsonValue | undefined): void {
     slot.annotations.set(index, (slot.annotations.get(index) ?? 0) + 1);
     if (!isJsonObject(annotation) || annotation.type !== 'url_citation') return;
     const start = slot.partStarts.get(index) ?? 0;
-    const { url, title } = annotation;
-    const at = { start_index: (numberAt(annotation, 'start_index') ?? 0) + start, end_index: (numberAt(annotation, 'end_index') ?? 0) + start };
-    this.#begin('');
-    this.#sink({ annotations: [{ type: 'url_citation', url_citation: { url: url ?? '', title: title ?? '', ...at } }] }, null);
+    const citation: JsonObject = {
+      url: annotation.url ?? '',
+      title: annotation.title ?? '',
+      start_index: start + (numberAt(annotation, 'start_index') ?? 0),
+      end_index: start + (numberAt(annotation, 'end_index') ?? 0),
+    };
+    this.#voice.sayMark({ annotations: [{ type: 'url_citation', url_citation: citation }] });
   }
 
   #addImage(slot: Slot, item: JsonObject): void {
@@ -294,22 +266,8 @@ export class ChatDeltas {
     if (slot.imageSent || !result) return;
     slot.imageSent = true;
     const format = stringAt(item, 'output_format') ?? 'png';
-    this.#begin('');
     this.#seen.meaningful = true;
-    this.#sink({ images: [{ type: 'image_url', image_url: { url: `data:image/${format};base64,${result}` } }] }, null);
-  }
-
-  /** The role is told once, before anything else; content is null where the answer begins with a call. */
-  #begin(content: '' | null): void {
-    if (this.#began) return;
-    this.#began = true;
-    this.#sink({ role: 'assistant', content }, null);
-  }
-
-  #count(text: string): void {
-    this.#seen.meaningful = true;
-    this.#seen.outputEvents += 1;
-    this.#seen.outputCharacters += text.length;
+    this.#voice.sayMark({ images: [{ type: 'image_url', image_url: { url: `data:image/${format};base64,${result}` } }] });
   }
 }
 

@@ -39,8 +39,9 @@ export function createSlots(): Slots {
     ofEvent(event) {
       const item = objectAt(event, 'item');
       const index = numberAt(event, 'output_index');
-      const place = index === undefined ? [] : [`at:${index}`];
-      return find([...place, ...idsOf(stringAt(event, 'item_id'), stringAt(event, 'call_id')), ...idsOf(stringAt(item, 'id'), stringAt(item, 'call_id'))]);
+      const itemId = stringAt(event, 'item_id') ?? stringAt(item, 'id');
+      const callId = stringAt(event, 'call_id') ?? stringAt(item, 'call_id');
+      return find([...(index === undefined ? [] : [`at:${index}`]), ...idsOf(itemId, callId)]);
     },
     ofItem: (item, position) => find([...idsOf(stringAt(item, 'id'), stringAt(item, 'call_id')), `at:${position}`]),
     all: () => slots,

@@ -4,6 +4,7 @@ import type { HostedTool } from './hosted-tools.ts';
 import { hostedCall } from './hosted-tools.ts';
 import type { PassageDeps } from './passage.ts';
 import type { AnswerPlan } from './prepared-request.ts';
+import { clientCallId, clientTool, customTool, hostedTool } from './stream-names.ts';
 import type { EmitEvent, ItemStatus } from './stream-to-responses-items.ts';
 
 /** A tool call of a chat stream while it becomes an output item. */
@@ -60,7 +61,10 @@ export class CallItems {
 
   /** Ends every call in the order of its place; a call whose name never came is left out. */
   close(status: ItemStatus): readonly { readonly outputIndex: number; readonly item: JsonObject }[] {
-    return this.#calls.flatMap((call) => (call.item ? [{ outputIndex: call.item.outputIndex, item: this.#closeCall(call, call.item, status) }] : []));
+    return this.#calls.flatMap((call) => {
+      if (call.item === null) return [];
+      return [{ outputIndex: call.item.outputIndex, item: this.#closeCall(call, call.item, status) }];
+    });
   }
 
   /** Gemini's thought signatures seen so far, by the call id the client knows. */
@@ -89,9 +93,9 @@ export class CallItems {
 
   #open(call: Call): void {
     if (call.item !== null || call.name === '') return;
-    const kind = this.#plan.hostedTools[call.name] ?? (this.#plan.customTools[call.name] === undefined ? 'function' : 'custom');
-    const callId = call.id === null ? this.#deps.makeId('call_') : (this.#plan.callIds[call.id] ?? call.id);
-    const { name, namespace } = this.#plan.toolNames[call.name] ?? { name: call.name, namespace: null };
+    const kind = hostedTool(this.#plan, call.name) ?? (customTool(this.#plan, call.name) === undefined ? 'function' : 'custom');
+    const callId = call.id === null ? this.#deps.makeId('call_') : clientCallId(this.#plan, call.id);
+    const { name, namespace } = clientTool(this.#plan, call.name);
     const id = this.#deps.makeId(ID_PREFIX[kind]);
     const named = { name, ...(namespace !== null && { namespace }) };
     const head: JsonObject = kind === 'function' || kind === 'custom'

@@ -6,6 +6,7 @@ import type { PassageDeps, Seen } from './passage.ts';
 import type { AnswerPlan } from './prepared-request.ts';
 import { sealReasoning } from './reasoning-envelope.ts';
 import { endedInError, noteFailure, readChatFailure } from './stream-failure.ts';
+import { clientCallId } from './stream-names.ts';
 import { noteCompletion, terminalOfFinish } from './stream-seen.ts';
 import { CallItems } from './stream-to-responses-calls.ts';
 import type { ItemStatus } from './stream-to-responses-items.ts';
@@ -111,7 +112,8 @@ export class ResponseEvents {
     if (told || !unsaid || items.length === 0) return items;
     const sealed = sealReasoning({ reasoningContent: null, reasoningDetails: this.#lateDetails, thoughtSignatures });
     const firstCall = items.findIndex((item) => item.call_id !== undefined);
-    return items.toSpliced(Math.max(0, firstCall), 0, { type: 'reasoning', id: this.#deps.makeId('rs_'), summary: [], encrypted_content: sealed });
+    const thought = { type: 'reasoning', id: this.#deps.makeId('rs_'), summary: [], encrypted_content: sealed };
+    return items.toSpliced(Math.max(0, firstCall), 0, thought);
   }
 
   /** The response as it stands in `response.created`. */
@@ -155,7 +157,8 @@ export class ResponseEvents {
 
   #takeReasoning(delta: JsonObject): void {
     const details = arrayAt(delta, 'reasoning_details') ?? [];
-    const text = stringAt(delta, 'reasoning_content') || stringAt(delta, 'reasoning') || textOfDetails(details) || thinkingIn(delta.content);
+    const plain = stringAt(delta, 'reasoning_content') || stringAt(delta, 'reasoning');
+    const text = plain || textOfDetails(details) || thinkingIn(delta.content);
     if (text === '' && this.#reasoning === null) {
       this.#lateDetails.push(...details);
       return;
@@ -184,7 +187,7 @@ export class ResponseEvents {
   #closeReasoningFor(call: JsonObject): void {
     const signature = stringAt(objectAt(objectAt(call, 'extra_content'), 'google'), 'thought_signature');
     const id = stringAt(call, 'id');
-    const callId = id === undefined ? undefined : (this.#plan.callIds[id] ?? id);
+    const callId = id === undefined ? undefined : clientCallId(this.#plan, id);
     this.#closeReasoning(signature === undefined || callId === undefined ? {} : { [callId]: signature });
   }
 

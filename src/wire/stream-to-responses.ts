@@ -6,7 +6,10 @@ import { bodyOfFailure } from './stream-failure.ts';
 import type { EventTeller } from './stream-passage.ts';
 import { ResponseEvents } from './stream-to-responses-events.ts';
 
-/** Tells a Chat Completions stream to a Responses client that streams. The terminal event comes after `[DONE]` or EOF, so that late usage counts. */
+/**
+ * Tells a Chat Completions stream to a Responses client that streams. The terminal event comes after `[DONE]` or the end of
+ * the body, so that late usage counts.
+ */
 export function createStreamToResponses(plan: AnswerPlan, deps: PassageDeps): EventTeller {
   const seen = nothingSeen();
   let out: Uint8Array[] = [];

@@ -21,7 +21,7 @@ export function createCompletionToChunks(plan: AnswerPlan): BodyTeller {
       const shared = { ...head, object: 'chat.completion.chunk' };
       const given = (Array.isArray(choices) ? choices : []).filter(isJsonObject);
       const write = (part: JsonObject): Uint8Array => writeChatEvent(JSON.stringify({ ...shared, ...part }));
-      const finishes = given.map((choice) => ({ index: numberAt(choice, 'index') ?? 0, delta: {}, finish_reason: choice.finish_reason ?? 'stop' }));
+      const finishes = given.map((choice) => ({ index: indexOf(choice), delta: {}, finish_reason: choice.finish_reason ?? 'stop' }));
       return {
         out: given.map((choice) => write({ choices: [deltaOf(choice)] })),
         last: [
@@ -40,7 +40,11 @@ function deltaOf(choice: JsonObject): JsonObject {
   const message = objectAt(choice, 'message') ?? {};
   const calls = (arrayAt(message, 'tool_calls') ?? []).map((call, index) => (isJsonObject(call) ? { index, ...call } : call));
   const delta = { ...message, ...(calls.length > 0 && { tool_calls: calls }) };
-  return { index: numberAt(choice, 'index') ?? 0, delta, ...(choice.logprobs !== undefined && { logprobs: choice.logprobs }), finish_reason: null };
+  return { index: indexOf(choice), delta, ...(choice.logprobs !== undefined && { logprobs: choice.logprobs }), finish_reason: null };
+}
+
+function indexOf(choice: JsonObject): number {
+  return numberAt(choice, 'index') ?? 0;
 }
 
 /** Tells a whole response to a Responses client that streams. */
@@ -102,11 +106,13 @@ function insideOf(item: JsonObject, at: JsonObject): readonly NamedFields[] {
       return (arrayAt(item, 'content') ?? []).flatMap((part, index) => eventsOfPart(part, { ...at, content_index: index }));
     case 'function_call': {
       const text = stringAt(item, 'arguments') ?? '';
-      return [['response.function_call_arguments.delta', { ...at, delta: text }], ['response.function_call_arguments.done', { ...at, arguments: text }]];
+      const name = 'response.function_call_arguments';
+      return [[`${name}.delta`, { ...at, delta: text }], [`${name}.done`, { ...at, arguments: text }]];
     }
     case 'custom_tool_call': {
       const text = stringAt(item, 'input') ?? '';
-      return [['response.custom_tool_call_input.delta', { ...at, delta: text }], ['response.custom_tool_call_input.done', { ...at, input: text }]];
+      const name = 'response.custom_tool_call_input';
+      return [[`${name}.delta`, { ...at, delta: text }], [`${name}.done`, { ...at, input: text }]];
     }
     default:
       return [];

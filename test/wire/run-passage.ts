@@ -74,6 +74,6 @@ export function chunkOf(delta: object, finish: string | null = null): object {
 }
 
 function textOf(pieces: readonly Uint8Array[]): string {
-  const decoder = new TextDecoder();
+  const decoder = new TextDecoder('utf-8', { ignoreBOM: true });
   return pieces.map((piece) => decoder.decode(piece)).join('');
 }
