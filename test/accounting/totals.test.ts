@@ -114,6 +114,11 @@ describe('buckets', () => {
     expect(Object.keys(totals.buckets).sort()).toEqual(['2025-07', '2025-10-18', '2026-11-12', '2026-11-13T14', '2026-11-21T14']);
   });
 
+  test('the first hour kept is the first of its day, to the millisecond', () => {
+    const first = Date.parse('2026-11-13T00:00:00Z');
+    expect(Object.keys(fold([at(NOW), at(first), at(first - 1)]).buckets).sort()).toEqual(['2026-11-12', '2026-11-13T00', '2026-11-21T14']);
+  });
+
   test('they coarsen when a newer day begins, and nothing is lost', () => {
     const totals = fold([at(NOW), at(NOW - HOUR_MS)]);
     foldRecord(totals, at(NOW + 9 * DAY_MS));
