@@ -90,7 +90,7 @@ function sampleString(schema: JsonObject, place: Place): string {
   if (formatted !== undefined) return formatted;
   const text = suggestedText(place);
   const least = numberAt(schema, 'minLength') ?? 0;
-  return text.padEnd(least, '.').slice(0, numberAt(schema, 'maxLength') ?? Number.POSITIVE_INFINITY);
+  return text.padEnd(Math.min(least, 10_000), '.').slice(0, numberAt(schema, 'maxLength') ?? Number.POSITIVE_INFINITY);
 }
 
 /** What a property's name asks for, out of what the user said. Commands only ever print. */
