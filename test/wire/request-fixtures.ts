@@ -1,5 +1,7 @@
 import { createHash } from 'node:crypto';
 
+import type { ErrorBody } from '../../src/core/errors.ts';
+import { RelayError } from '../../src/core/errors.ts';
 import type { JsonObject } from '../../src/core/json.ts';
 import type { Dialect } from '../../src/core/provider-kind.ts';
 import type { ClientCall, PreparedRequest, RequestMemory, Target } from '../../src/wire/prepared-request.ts';
@@ -40,4 +42,15 @@ export function prepareChat(members: JsonObject, dialect: Dialect, changes: Part
 /** A Responses body with one word of input and what else is given, prepared for a dialect. */
 export function prepareResponses(members: JsonObject, dialect: Dialect, changes: Partial<Target> = {}): PreparedRequest {
   return prepareRequest(responsesCall({ model: 'gpt-x', input: 'x', ...members }), targetOf(dialect, changes), EMPTY_MEMORY);
+}
+
+/** What a preparation was refused with; fails when it was not. */
+export function refusalOf(prepare: () => PreparedRequest): ErrorBody {
+  try {
+    prepare();
+  } catch (error) {
+    if (error instanceof RelayError && error.status === 400) return error.body;
+    throw error;
+  }
+  throw new Error('it was not refused');
 }
