@@ -26,7 +26,12 @@ export function renderChat(rendering: Rendering): Rendered {
     frames.push({ text: frameOf(null, { ...head, object: 'chat.completion.chunk', choices, ...silent, ...extra }), isDelta });
   };
   for (const index of indices) {
-    const choice = (delta: JsonObject, finish: string | null = null): JsonObject => ({ index, delta, logprobs: null, finish_reason: finish });
+    const choice = (delta: JsonObject, finish: string | null = null): JsonObject => ({
+      index,
+      delta,
+      logprobs: null,
+      finish_reason: finish,
+    });
     chunk([choice({ role: 'assistant', content: rendering.turn.text === null ? null : '', refusal: null })], false);
     for (const delta of deltasOf(rendering)) chunk([choice(delta)], true);
     chunk([choice({}, finishReason(rendering))], false);
@@ -95,6 +100,11 @@ export function chatUsage(tokens: MockTokens): JsonObject {
     completion_tokens: tokens.output,
     total_tokens: tokens.input + tokens.output,
     prompt_tokens_details: { cached_tokens: tokens.cached, cache_write_tokens: tokens.cacheWrite, audio_tokens: 0 },
-    completion_tokens_details: { reasoning_tokens: tokens.reasoning, audio_tokens: 0, accepted_prediction_tokens: 0, rejected_prediction_tokens: 0 },
+    completion_tokens_details: {
+      reasoning_tokens: tokens.reasoning,
+      audio_tokens: 0,
+      accepted_prediction_tokens: 0,
+      rejected_prediction_tokens: 0,
+    },
   };
 }

@@ -23,8 +23,11 @@ export interface Turn {
 }
 
 /** Tools that change something, ask the person or start another agent: never called unless the client insists. */
-const NOT_HARMLESS =
-  /write|edit|delete|remove|patch|apply|move|kill|create|update|install|send|post|commit|push|replace|insert|ask|question|user_input|agent|spawn|task|plan|goal|stdin|switch|mode/i;
+const NOT_HARMLESS = new RegExp(
+  'write|edit|delete|remove|patch|apply|move|kill|create|update|install|send|post|commit|push|replace|insert|stdin|'
+  + 'ask|question|user_input|agent|spawn|task|plan|goal|switch|mode',
+  'i',
+);
 const SHELL = /^(?:exec_command|shell|bash|local_shell|execute_command|run_commands?|run_terminal_cmd|terminal|run_shell_command)$/i;
 const FINISHING = /^(?:attempt_completion|finish|done|complete|final_answer|submit)$/i;
 const CHECKPOINT = /^You are performing a CONTEXT CHECKPOINT COMPACTION/;
@@ -44,7 +47,13 @@ export function chooseTurn(task: Task, step: AnswerStep, random: Random): Turn {
 }
 
 function scripted(call: MockCall, random: Random): TurnCall {
-  return { kind: call.kind ?? 'function', name: call.name, namespace: call.namespace ?? null, callId: call.callId ?? mockId('call_', random), payload: call.payload };
+  return {
+    kind: call.kind ?? 'function',
+    name: call.name,
+    namespace: call.namespace ?? null,
+    callId: call.callId ?? mockId('call_', random),
+    payload: call.payload,
+  };
 }
 
 /** Calls when tools are offered and none has answered yet; after their outputs only where the client insists. */
@@ -61,7 +70,9 @@ function chooseTools(task: Task): readonly OfferedTool[] {
   if (typeof choice === 'object') return tools.filter(({ name }) => name === choice.name).slice(0, 1);
   const finishing = tools.find(({ name }) => FINISHING.test(name));
   if (toolOutputs.length > 0) return finishing === undefined ? (choice === 'required' ? tools.slice(0, 1) : []) : [finishing];
-  const harmless = tools.filter((tool) => tool.name === 'exec' || SHELL.test(tool.name) || (!NOT_HARMLESS.test(tool.name) && tool !== finishing));
+  const harmless = tools.filter(
+    (tool) => tool.name === 'exec' || SHELL.test(tool.name) || (!NOT_HARMLESS.test(tool.name) && tool !== finishing),
+  );
   const ranked = rank(harmless, userText);
   if (ranked.length === 0) return choice === 'required' ? tools.slice(0, 1) : [];
   const wanted = task.parallel && /\b(?:parallel|both|at the same time)\b/i.test(userText) ? 2 : 1;
@@ -74,7 +85,10 @@ function rank(tools: readonly OfferedTool[], userText: string): readonly Offered
   const words = new Set(wordsOf(userText));
   const worth = (tool: OfferedTool): number =>
     2 * wordsOf(tool.name).filter((word) => words.has(word)).length + (tool.name === 'exec' || SHELL.test(tool.name) ? 1 : 0);
-  return tools.map((tool, index) => ({ tool, index, worth: worth(tool) })).sort((a, b) => b.worth - a.worth || a.index - b.index).map(({ tool }) => tool);
+  return tools
+    .map((tool, index) => ({ tool, index, worth: worth(tool) }))
+    .sort((a, b) => b.worth - a.worth || a.index - b.index)
+    .map(({ tool }) => tool);
 }
 
 function wordsOf(text: string): readonly string[] {
@@ -88,10 +102,14 @@ function payloadFor(tool: OfferedTool, task: Task): string {
 }
 
 function sentenceFor(task: Task): string {
-  if (task.format !== null) return JSON.stringify(task.format.schema === null ? { answer: excerpt(task.userText) } : sampleValue(task.format.schema, task.userText));
+  if (task.format !== null)
+    return JSON.stringify(
+      task.format.schema === null ? { answer: excerpt(task.userText) } : sampleValue(task.format.schema, task.userText),
+    );
   const images = task.images === 0 ? '' : ` I was shown ${task.images === 1 ? 'an image' : `${task.images} images`}.`;
   const output = task.toolOutputs.at(-1);
-  if (CHECKPOINT.test(task.userText)) return 'Summary so far: the user tries Relay with its mock upstream, and everything asked for was done.';
+  if (CHECKPOINT.test(task.userText))
+    return 'Summary so far: the user tries Relay with its mock upstream, and everything asked for was done.';
   if (output !== undefined) return `The tool said: ${excerpt(output)}. That answers: ${excerpt(task.userText)}`;
   return `This is the mock upstream, answering: ${excerpt(task.userText)}.${images}`;
 }
@@ -109,7 +127,13 @@ function reasoningFor(task: Task): string | null {
 /** Obeys stop sequences and the cap on output, a piece counting as a token. */
 function limitText(text: string | null, { stop, maxOutputTokens }: Task): { readonly text: string | null; readonly cut: boolean } {
   if (text === null) return { text, cut: false };
-  const end = Math.min(...stop.filter((sequence) => sequence !== '').map((sequence) => text.indexOf(sequence)).filter((index) => index >= 0), text.length);
+  const end = Math.min(
+    ...stop
+      .filter((sequence) => sequence !== '')
+      .map((sequence) => text.indexOf(sequence))
+      .filter((index) => index >= 0),
+    text.length,
+  );
   const pieces = piecesOf(text.slice(0, end));
   const cap = maxOutputTokens ?? Number.POSITIVE_INFINITY;
   return pieces.length <= cap ? { text: text.slice(0, end), cut: false } : { text: pieces.slice(0, cap).join(''), cut: true };

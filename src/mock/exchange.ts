@@ -90,7 +90,9 @@ export function openExchange(request: IncomingMessage, response: ServerResponse,
 }
 
 function flat(headers: IncomingHttpHeaders): Readonly<Record<string, string>> {
-  return Object.fromEntries(Object.entries(headers).map(([name, value]) => [name, Array.isArray(value) ? value.join(', ') : (value ?? '')]));
+  return Object.fromEntries(
+    Object.entries(headers).map(([name, value]) => [name, Array.isArray(value) ? value.join(', ') : (value ?? '')]),
+  );
 }
 
 /** Reads and decodes the body into the record. False when its encoding is unknown or broken, or the caller left. */

@@ -1,4 +1,17 @@
-import { challenge, cut, failed, hang, modelRefused, ok, rateLimited, refuse, reset, unauthorized, usageLimited, wrongType } from './steps.ts';
+import {
+  challenge,
+  cut,
+  failed,
+  hang,
+  modelRefused,
+  ok,
+  rateLimited,
+  refuse,
+  reset,
+  unauthorized,
+  usageLimited,
+  wrongType,
+} from './steps.ts';
 import type { MockStep } from './steps.ts';
 
 /** When a failure is made: it tells the time of a reset by it. */
@@ -15,8 +28,12 @@ export const MOCK_FAILURES = {
   'rate-limit': () => rateLimited(),
   quota: ({ nowMs }: Moment) => usageLimited({ resetsAt: Math.floor(nowMs / 1_000) + 3_600, resetsInSeconds: 3_600 }),
   '401': () => unauthorized(),
-  '402': () => refuse(402, { error: { message: 'Insufficient Balance', type: 'unknown_error', param: null, code: 'invalid_request_error' } }),
-  '403': () => refuse(403, { error: { message: 'This account may not use the API.', type: 'invalid_request_error', param: null, code: 'account_deactivated' } }),
+  '402': () =>
+    refuse(402, { error: { message: 'Insufficient Balance', type: 'unknown_error', param: null, code: 'invalid_request_error' } }),
+  '403': () =>
+    refuse(403, {
+      error: { message: 'This account may not use the API.', type: 'invalid_request_error', param: null, code: 'account_deactivated' },
+    }),
   model: () => modelRefused('relay-mini'),
   '500': () => failed(500),
   '502': () => failed(502),

@@ -225,11 +225,18 @@ function claimsOf(spec: MockAccountSpec, nowMs: EpochMs, tokenId: string): Reado
   const identity = identityOf(spec);
   const nowSeconds = Math.floor(nowMs / SECOND_MS);
   return {
-    iss: 'https://auth.openai.com', aud: ['https://api.openai.com/v1'], iat: nowSeconds, exp: nowSeconds + ACCESS_TOKEN_SECONDS, jti: tokenId,
+    iss: 'https://auth.openai.com',
+    aud: ['https://api.openai.com/v1'],
+    iat: nowSeconds,
+    exp: nowSeconds + ACCESS_TOKEN_SECONDS,
+    jti: tokenId,
     email: identity.email,
     'https://api.openai.com/auth': {
-      chatgpt_account_id: identity.workspaceId, chatgpt_user_id: identity.userId, chatgpt_plan_type: spec.plan ?? 'plus',
-      chatgpt_account_is_fedramp: identity.fedramp, organizations: [{ id: identity.workspaceId, is_default: true, role: 'owner', title: 'Personal' }],
+      chatgpt_account_id: identity.workspaceId,
+      chatgpt_user_id: identity.userId,
+      chatgpt_plan_type: spec.plan ?? 'plus',
+      chatgpt_account_is_fedramp: identity.fedramp,
+      organizations: [{ id: identity.workspaceId, is_default: true, role: 'owner', title: 'Personal' }],
     },
     'https://api.openai.com/profile': { email: identity.email, email_verified: true },
   };

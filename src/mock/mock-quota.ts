@@ -25,7 +25,11 @@ export interface MockQuota {
 
 /** Windows that begin now, as used as the account says. */
 export function createMockQuota(
-  spec: { readonly kind: string; readonly plan?: string; readonly quota?: { readonly primaryPercent?: number; readonly secondaryPercent?: number } },
+  spec: {
+    readonly kind: string;
+    readonly plan?: string;
+    readonly quota?: { readonly primaryPercent?: number; readonly secondaryPercent?: number };
+  },
   clock: Clock,
 ): MockQuota {
   const begun = clock.now();
@@ -35,36 +39,52 @@ export function createMockQuota(
     primaryPercent: spec.quota?.primaryPercent ?? 4,
     secondaryPercent: spec.quota?.secondaryPercent ?? 2,
     spend() {
-      const [few, fewer] = spec.kind === 'open' ? [(OPEN_CEILING - quota.primaryPercent) / 400, (OPEN_CEILING - quota.secondaryPercent) / 2_000] : [0.2, 0.04];
+      const [few, fewer] =
+        spec.kind === 'open' ? [(OPEN_CEILING - quota.primaryPercent) / 400, (OPEN_CEILING - quota.secondaryPercent) / 2_000] : [0.2, 0.04];
       quota.primaryPercent += Math.max(0, few);
       quota.secondaryPercent += Math.max(0, fewer);
     },
     headers() {
       if (spec.kind === 'api-key') return {};
       return {
-        'x-codex-primary-used-percent': percent(quota.primaryPercent), 'x-codex-primary-window-minutes': String(PRIMARY_MINUTES),
+        'x-codex-primary-used-percent': percent(quota.primaryPercent),
+        'x-codex-primary-window-minutes': String(PRIMARY_MINUTES),
         'x-codex-primary-reset-at': String(resetsAt(PRIMARY_MINUTES)),
-        'x-codex-secondary-used-percent': percent(quota.secondaryPercent), 'x-codex-secondary-window-minutes': String(SECONDARY_MINUTES),
+        'x-codex-secondary-used-percent': percent(quota.secondaryPercent),
+        'x-codex-secondary-window-minutes': String(SECONDARY_MINUTES),
         'x-codex-secondary-reset-at': String(resetsAt(SECONDARY_MINUTES)),
-        'x-codex-active-limit': 'codex', 'x-codex-plan-type': plan,
-        'x-codex-credits-has-credits': 'false', 'x-codex-credits-unlimited': 'false',
+        'x-codex-active-limit': 'codex',
+        'x-codex-plan-type': plan,
+        'x-codex-credits-has-credits': 'false',
+        'x-codex-credits-unlimited': 'false',
       };
     },
     refusal() {
       const full = quota.secondaryPercent >= 100 ? SECONDARY_MINUTES : quota.primaryPercent >= 100 ? PRIMARY_MINUTES : null;
       if (full === null || spec.kind !== 'chatgpt') return null;
       const at = resetsAt(full);
-      const refusal = usageLimited({ resetsAt: at, resetsInSeconds: Math.max(1, at - Math.floor(clock.now() / SECOND_MS)), plan, windowMinutes: full });
+      const refusal = usageLimited({
+        resetsAt: at,
+        resetsInSeconds: Math.max(1, at - Math.floor(clock.now() / SECOND_MS)),
+        plan,
+        windowMinutes: full,
+      });
       return { ...refusal, headers: quota.headers() };
     },
     report: ({ userId, workspaceId, email }) => ({
-      user_id: userId, account_id: workspaceId, email, plan_type: plan,
+      user_id: userId,
+      account_id: workspaceId,
+      email,
+      plan_type: plan,
       rate_limit: {
-        allowed: quota.refusal() === null, limit_reached: quota.refusal() !== null,
+        allowed: quota.refusal() === null,
+        limit_reached: quota.refusal() !== null,
         primary_window: windowReport(quota.primaryPercent, PRIMARY_MINUTES, resetsAt(PRIMARY_MINUTES), clock.now()),
         secondary_window: windowReport(quota.secondaryPercent, SECONDARY_MINUTES, resetsAt(SECONDARY_MINUTES), clock.now()),
       },
-      additional_rate_limits: [], credits: { has_credits: false, unlimited: false, balance: null }, rate_limit_reached_type: null,
+      additional_rate_limits: [],
+      credits: { has_credits: false, unlimited: false, balance: null },
+      rate_limit_reached_type: null,
     }),
   };
   return quota;

@@ -28,9 +28,15 @@ export async function playRefusal(exchange: Exchange, step: RefuseStep, headers:
 export function sendJson(exchange: Exchange, status: number, body: JsonValue, headers: Readonly<Record<string, string>> = {}): void {
   if (exchange.gone) return;
   const text = typeof body === 'string' ? body : JSON.stringify(body);
-  const type = typeof body !== 'string' ? 'application/json' : text.startsWith('<') ? 'text/html; charset=utf-8' : 'text/plain; charset=utf-8';
+  const type =
+    typeof body !== 'string' ? 'application/json' : text.startsWith('<') ? 'text/html; charset=utf-8' : 'text/plain; charset=utf-8';
   exchange.note({ status });
-  exchange.response.writeHead(status, { date: dateOf(exchange), 'content-type': type, 'content-length': String(Buffer.byteLength(text)), ...headers });
+  exchange.response.writeHead(status, {
+    date: dateOf(exchange),
+    'content-type': type,
+    'content-length': String(Buffer.byteLength(text)),
+    ...headers,
+  });
   exchange.response.end(text);
 }
 
@@ -82,7 +88,10 @@ async function sendContent(exchange: Exchange, answer: PlayedAnswer, step: Answe
   return false;
 }
 
-async function waitFirst(exchange: Exchange, { delayMs, gate }: { readonly delayMs?: number; readonly gate?: AnswerStep['gate'] }): Promise<void> {
+async function waitFirst(
+  exchange: Exchange,
+  { delayMs, gate }: { readonly delayMs?: number; readonly gate?: AnswerStep['gate'] },
+): Promise<void> {
   if (delayMs !== undefined) await exchange.pause(delayMs);
   if (gate !== undefined) await exchange.stand(gate);
 }

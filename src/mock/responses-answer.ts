@@ -24,7 +24,8 @@ export function renderResponses(rendering: Rendering): Rendered {
   const add = (write: (writer: Writer, index: number) => JsonObject): void => {
     output.push(write(writer, output.length));
   };
-  if (turn.compaction) add((to, index) => writeItem(to, index, { id: mockId('cmp_', random), type: 'compaction', encrypted_content: rendering.ciphertext }));
+  if (turn.compaction)
+    add((to, index) => writeItem(to, index, { id: mockId('cmp_', random), type: 'compaction', encrypted_content: rendering.ciphertext }));
   else {
     if (turn.reasoning !== null) add((to, index) => writeReasoning(to, index, rendering));
     if (turn.text !== null) add((to, index) => writeMessage(to, index, rendering));
@@ -55,13 +56,33 @@ function responseObject(
 ): JsonObject {
   const reasoning = { effort: task.effort, summary: task.wantsSummary ? 'auto' : null };
   return {
-    id: now.id, object: 'response', created_at: createdAtSeconds, status: now.status, background: false, error: null,
+    id: now.id,
+    object: 'response',
+    created_at: createdAtSeconds,
+    status: now.status,
+    background: false,
+    error: null,
     incomplete_details: now.status === 'incomplete' ? { reason: turn.incomplete } : null,
-    instructions: body['instructions'] ?? null, max_output_tokens: task.maxOutputTokens, max_tool_calls: null, metadata: body['metadata'] ?? {},
-    model: step.model ?? task.model, output: now.output, parallel_tool_calls: task.parallel, previous_response_id: body['previous_response_id'] ?? null,
-    prompt_cache_key: task.conversation, reasoning, safety_identifier: null, service_tier: step.tier ?? body['service_tier'] ?? 'default',
-    store: body['store'] ?? true, temperature: body['temperature'] ?? 1, text: body['text'] ?? { format: { type: 'text' } },
-    tool_choice: body['tool_choice'] ?? 'auto', tools: body['tools'] ?? [], top_logprobs: 0, top_p: body['top_p'] ?? 1, truncation: 'disabled',
+    instructions: body['instructions'] ?? null,
+    max_output_tokens: task.maxOutputTokens,
+    max_tool_calls: null,
+    metadata: body['metadata'] ?? {},
+    model: step.model ?? task.model,
+    output: now.output,
+    parallel_tool_calls: task.parallel,
+    previous_response_id: body['previous_response_id'] ?? null,
+    prompt_cache_key: task.conversation,
+    reasoning,
+    safety_identifier: null,
+    service_tier: step.tier ?? body['service_tier'] ?? 'default',
+    store: body['store'] ?? true,
+    temperature: body['temperature'] ?? 1,
+    text: body['text'] ?? { format: { type: 'text' } },
+    tool_choice: body['tool_choice'] ?? 'auto',
+    tools: body['tools'] ?? [],
+    top_logprobs: 0,
+    top_p: body['top_p'] ?? 1,
+    truncation: 'disabled',
     ...(now.usage !== null && { usage: now.usage }),
     ...(now.usage === null && now.status === 'in_progress' && { usage: null }),
     user: null,

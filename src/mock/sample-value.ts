@@ -20,7 +20,11 @@ interface Place {
 function sample(schema: JsonValue | undefined, place: Place): JsonValue {
   if (!isJsonObject(schema)) return sampleString({}, place);
   if (schema['const'] !== undefined) return schema['const'];
-  const given = [...(arrayAt(schema, 'enum') ?? []), ...(schema['default'] === undefined ? [] : [schema['default']]), ...(arrayAt(schema, 'examples') ?? [])];
+  const given = [
+    ...(arrayAt(schema, 'enum') ?? []),
+    ...(schema['default'] === undefined ? [] : [schema['default']]),
+    ...(arrayAt(schema, 'examples') ?? []),
+  ];
   if (given[0] !== undefined) return given[0];
   const deeper = { ...place, depth: place.depth + 1 };
   const reference = stringAt(schema, '$ref');
@@ -53,7 +57,8 @@ function sampleOfType(schema: JsonObject, place: Place): JsonValue {
 function typeOf(schema: JsonObject, depth: number): string {
   const type = schema['type'];
   if (typeof type === 'string') return type;
-  if (Array.isArray(type)) return type.includes('null') && depth > DEEPEST ? 'null' : String(type.find((name) => name !== 'null') ?? 'null');
+  if (Array.isArray(type))
+    return type.includes('null') && depth > DEEPEST ? 'null' : String(type.find((name) => name !== 'null') ?? 'null');
   if (isJsonObject(schema['properties'])) return 'object';
   return schema['items'] === undefined ? 'string' : 'array';
 }
@@ -99,7 +104,8 @@ function suggestedText({ name, userText }: Place): string {
   if (/city|location|place|country|region|town|destination/i.test(name)) return properNoun(userText) ?? 'Paris';
   if (/path|file|dir|folder|cwd/i.test(name)) return /dir|folder|cwd/i.test(name) ? '.' : 'README.md';
   if (/url|uri|link/i.test(name)) return 'https://example.com/';
-  if (/query|question|text|prompt|message|input|search|pattern|topic|term|result|summary|answer/i.test(name)) return userText.slice(0, 200) || 'relay';
+  if (/query|question|text|prompt|message|input|search|pattern|topic|term|result|summary|answer/i.test(name))
+    return userText.slice(0, 200) || 'relay';
   return properNoun(userText) ?? 'relay';
 }
 

@@ -36,10 +36,18 @@ export interface GenerationDeps {
 const STORED_RESPONSES = 10_000;
 
 /** Answers one generating call as the account's next step says, else as a good upstream would. */
-export async function serveGeneration(exchange: Exchange, account: MockAccount, route: GenerationRoute, deps: GenerationDeps): Promise<void> {
+export async function serveGeneration(
+  exchange: Exchange,
+  account: MockAccount,
+  route: GenerationRoute,
+  deps: GenerationDeps,
+): Promise<void> {
   const step = account.nextStep() ?? { do: 'answer' };
   if (step.do === 'refuse' && step.early === true) return playRefusal(exchange, step);
-  if (!(await readBody(exchange))) return sendJson(exchange, 400, { error: { message: 'The body could not be decoded.', type: 'invalid_request_error', param: null, code: null } });
+  if (!(await readBody(exchange)))
+    return sendJson(exchange, 400, {
+      error: { message: 'The body could not be decoded.', type: 'invalid_request_error', param: null, code: null },
+    });
   if (step.do === 'socket') return playSocket(exchange, step);
   const head = { 'x-request-id': mockId('req_mock_', deps.random) };
   if (step.do === 'refuse') {
@@ -81,16 +89,23 @@ async function serveGood(exchange: Exchange, step: AnswerStep, { account, route,
   if (streams) {
     const frames = step.frames?.map((text) => ({ text, isDelta: true })) ?? rendered.frames;
     return playAnswer(exchange, step, {
-      headers: { ...headers, 'content-type': 'text/event-stream; charset=utf-8', 'cache-control': 'no-cache' }, content: { frames }, paceMs: deps.paceMs,
+      headers: { ...headers, 'content-type': 'text/event-stream; charset=utf-8', 'cache-control': 'no-cache' },
+      content: { frames },
+      paceMs: deps.paceMs,
     });
   }
   const whole = step.body ?? JSON.stringify(route.endpoint === 'compact' ? compacted(rendered, rendering) : rendered.whole);
   const length = step.break === undefined && step.drip === undefined ? { 'content-length': String(Buffer.byteLength(whole)) } : {};
-  await playAnswer(exchange, step, { headers: { ...headers, 'content-type': 'application/json', ...length }, content: { whole }, paceMs: 0 });
+  await playAnswer(exchange, step, {
+    headers: { ...headers, 'content-type': 'application/json', ...length },
+    content: { whole },
+    paceMs: 0,
+  });
 }
 
 function faultOf(body: JsonObject, account: MockAccount, route: GenerationRoute, deps: GenerationDeps): RefuseStep | null {
-  if (route.endpoint === 'embeddings') return body['input'] === undefined ? invalid("Missing required parameter: 'input'.", 'input', 'missing_required_parameter') : null;
+  if (route.endpoint === 'embeddings')
+    return body['input'] === undefined ? invalid("Missing required parameter: 'input'.", 'input', 'missing_required_parameter') : null;
   const shape = shapeFault(body, route, deps.stored);
   if (shape !== null) return shape;
   const model = String(body['model']);
@@ -102,7 +117,8 @@ function faultOf(body: JsonObject, account: MockAccount, route: GenerationRoute,
 function shapeFault(body: JsonObject, route: GenerationRoute, stored: ReadonlySet<string>): RefuseStep | null {
   if (route.endpoint === 'chat') return chatFault(body);
   // A compaction call is unary: it has neither `store` nor `stream`.
-  if (route.endpoint === 'compact') return Array.isArray(body['input']) ? null : invalid("Missing required parameter: 'input'.", 'input', 'missing_required_parameter');
+  if (route.endpoint === 'compact')
+    return Array.isArray(body['input']) ? null : invalid("Missing required parameter: 'input'.", 'input', 'missing_required_parameter');
   if (route.flavour === 'codex') return codexFault(body);
   const previous = body['previous_response_id'];
   if (typeof previous === 'string' && !stored.has(previous)) {
@@ -119,7 +135,10 @@ function vendorHeaders(
   if (route.flavour === 'codex') {
     return {
       'x-codex-turn-state': exchange.headers['x-codex-turn-state'] ?? `ts_${account.name}_${mockId('', deps.random)}`,
-      'openai-model': step.model ?? String(body['model']), 'x-models-etag': '"mock-1"', 'cf-ray': '8f2e1c0d9a7b6c5d-FRA', server: 'cloudflare',
+      'openai-model': step.model ?? String(body['model']),
+      'x-models-etag': '"mock-1"',
+      'cf-ray': '8f2e1c0d9a7b6c5d-FRA',
+      server: 'cloudflare',
     };
   }
   if (account.kind !== 'api-key') return {};
@@ -153,13 +172,21 @@ function remember(stored: Set<string>, { whole }: Rendered, body: JsonObject): v
 }
 
 function compacted({ whole }: Rendered, { tokens }: Rendering): JsonObject {
-  return { id: whole['id'], object: 'response.compaction', created_at: whole['created_at'], output: whole['output'], usage: responsesUsage(tokens) };
+  return {
+    id: whole['id'],
+    object: 'response.compaction',
+    created_at: whole['created_at'],
+    output: whole['output'],
+    usage: responsesUsage(tokens),
+  };
 }
 
 /** Vectors that depend on nothing but their text, of length one. */
 function embeddingsOf(body: JsonObject): JsonObject {
   const { input } = body;
-  const texts = (Array.isArray(input) && input.every((part) => typeof part === 'string') ? input : [input]).map((text) => (typeof text === 'string' ? text : JSON.stringify(text)));
+  const texts = (Array.isArray(input) && input.every((part) => typeof part === 'string') ? input : [input]).map((text) =>
+    typeof text === 'string' ? text : JSON.stringify(text),
+  );
   const size = typeof body['dimensions'] === 'number' ? Math.min(4_096, Math.max(1, body['dimensions'])) : 16;
   const tokens = texts.reduce((sum, text) => sum + Math.ceil(text.length / 4), 0);
   const data = texts.map((text, index) => {

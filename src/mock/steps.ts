@@ -124,21 +124,41 @@ export function rateLimited(hint: RateLimitHint = {}): RefuseStep {
 }
 
 /** The ChatGPT backend's quota refusal (observed 2026-11). `resetsAt` is unix seconds. */
-export function usageLimited(said: { readonly resetsAt: number; readonly resetsInSeconds: number; readonly plan?: string; readonly windowMinutes?: number }): RefuseStep {
-  return refuse(429, {
-    error: {
-      type: 'usage_limit_reached', message: 'The usage limit has been reached', plan_type: said.plan ?? 'plus',
-      resets_at: said.resetsAt, resets_in_seconds: said.resetsInSeconds, limit_window_minutes: said.windowMinutes ?? 300,
+export function usageLimited(said: {
+  readonly resetsAt: number;
+  readonly resetsInSeconds: number;
+  readonly plan?: string;
+  readonly windowMinutes?: number;
+}): RefuseStep {
+  return refuse(
+    429,
+    {
+      error: {
+        type: 'usage_limit_reached',
+        message: 'The usage limit has been reached',
+        plan_type: said.plan ?? 'plus',
+        resets_at: said.resetsAt,
+        resets_in_seconds: said.resetsInSeconds,
+        limit_window_minutes: said.windowMinutes ?? 300,
+      },
     },
-  }, {
-    'x-codex-primary-used-percent': '100', 'x-codex-primary-window-minutes': String(said.windowMinutes ?? 300),
-    'x-codex-primary-reset-at': String(said.resetsAt), 'x-codex-active-limit': 'codex',
-  });
+    {
+      'x-codex-primary-used-percent': '100',
+      'x-codex-primary-window-minutes': String(said.windowMinutes ?? 300),
+      'x-codex-primary-reset-at': String(said.resetsAt),
+      'x-codex-active-limit': 'codex',
+    },
+  );
 }
 
 /** 401 until the access token was refreshed; an API key just stays refused for this call. */
 export function unauthorized(code = 'token_expired'): RefuseStep {
-  const error = { message: 'Provided authentication token is expired. Please try signing in again.', type: 'invalid_request_error', param: null, code };
+  const error = {
+    message: 'Provided authentication token is expired. Please try signing in again.',
+    type: 'invalid_request_error',
+    param: null,
+    code,
+  };
   return {
     ...refuse(401, { error }, { 'x-error-json': Buffer.from(JSON.stringify({ error: { code } })).toString('base64') }),
     expiresToken: true,
@@ -146,8 +166,14 @@ export function unauthorized(code = 'token_expired'): RefuseStep {
 }
 
 /** An error status with OpenAI's envelope around `code`. */
-export function failed(status: number, code: string = status >= 500 ? 'server_error' : 'invalid_request_error', message?: string): RefuseStep {
-  return refuse(status, { error: { message: message ?? `The mock upstream answers ${status} on request.`, type: code, param: null, code } });
+export function failed(
+  status: number,
+  code: string = status >= 500 ? 'server_error' : 'invalid_request_error',
+  message?: string,
+): RefuseStep {
+  return refuse(status, {
+    error: { message: message ?? `The mock upstream answers ${status} on request.`, type: code, param: null, code },
+  });
 }
 
 /** Any status, body and headers. A string body is sent as it is, as HTML where it looks so. */
@@ -157,8 +183,14 @@ export function refuse(status: number, body: JsonValue, headers: Readonly<Record
 
 /** A page of Cloudflare's in place of an answer: 403 by default, and 200 where a proxy lies about it. */
 export function challenge(status = 403): RefuseStep {
-  const page = '<!DOCTYPE html><html><head><title>Just a moment...</title></head><body>Sorry, you have been blocked. Cloudflare Ray ID: 8f2e1c0d</body></html>';
-  return refuse(status, page, { 'content-type': 'text/html; charset=UTF-8', server: 'cloudflare', 'cf-ray': '8f2e1c0d9a7b6c5d-FRA', 'cf-mitigated': 'challenge' });
+  const head = '<!DOCTYPE html><html><head><title>Just a moment...</title></head>';
+  const page = `${head}<body>Sorry, you have been blocked. Cloudflare Ray ID: 8f2e1c0d</body></html>`;
+  return refuse(status, page, {
+    'content-type': 'text/html; charset=UTF-8',
+    server: 'cloudflare',
+    'cf-ray': '8f2e1c0d9a7b6c5d-FRA',
+    'cf-mitigated': 'challenge',
+  });
 }
 
 /** The ChatGPT backend's words for a model this account may not use. */
@@ -194,7 +226,9 @@ export function errorEvent(error: JsonObject, at: MockPoint = 'after-headers'): 
 /** A `response.failed` event inside a 200 stream. */
 export function failedEvent(code: string, message: string, at: MockPoint = 'after-first-event'): AnswerStep {
   const response = { id: 'resp_mock_failed', object: 'response', status: 'failed', error: { code, message }, output: [], usage: null };
-  return ok({ insert: { at, frames: [frameOf('response.failed', { type: 'response.failed', sequence_number: 1, response })], next: 'end' } });
+  return ok({
+    insert: { at, frames: [frameOf('response.failed', { type: 'response.failed', sequence_number: 1, response })], next: 'end' },
+  });
 }
 
 /** A frame of a stream whose data is no JSON; the rest follows as usual. */

@@ -83,7 +83,10 @@ function readChatTask(body: JsonObject): Task {
     includeUsage: objectAt(body, 'stream_options')?.['include_usage'] === true,
     userText: textOf(user?.['content']),
     images: imagesIn(user?.['content']),
-    toolOutputs: messages.slice(lastUser + 1).filter(({ role }) => role === 'tool' || role === 'function').map(({ content }) => textOf(content)),
+    toolOutputs: messages
+      .slice(lastUser + 1)
+      .filter(({ role }) => role === 'tool' || role === 'function')
+      .map(({ content }) => textOf(content)),
     tools: [...(arrayAt(body, 'tools') ?? []), ...(arrayAt(body, 'functions') ?? [])].flatMap((tool) => readTool(tool, null)),
     format: formatOf(format?.['type'] === 'json_schema' ? { type: 'json_schema', ...objectAt(format, 'json_schema') } : format),
     effort: stringAt(body, 'reasoning_effort') ?? null,
@@ -128,7 +131,9 @@ function readTool(tool: JsonValue, namespace: string | null): readonly OfferedTo
   const said = objectAt(tool, type) ?? tool;
   const name = stringAt(said, 'name');
   if (name === undefined) return [];
-  return [{ kind: type, name, namespace, description: stringAt(said, 'description') ?? '', parameters: objectAt(said, 'parameters') ?? {} }];
+  return [
+    { kind: type, name, namespace, description: stringAt(said, 'description') ?? '', parameters: objectAt(said, 'parameters') ?? {} },
+  ];
 }
 
 function formatOf(format: JsonObject | undefined): Task['format'] {
@@ -144,7 +149,9 @@ export function textOf(content: JsonValue | undefined): string {
 }
 
 function imagesIn(content: JsonValue | undefined): number {
-  return Array.isArray(content) ? content.filter((part) => ['input_image', 'image_url', 'image'].includes(stringAt(part, 'type') ?? '')).length : 0;
+  return Array.isArray(content)
+    ? content.filter((part) => ['input_image', 'image_url', 'image'].includes(stringAt(part, 'type') ?? '')).length
+    : 0;
 }
 
 function lengthOf(value: JsonValue | undefined): number {

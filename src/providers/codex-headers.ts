@@ -14,7 +14,13 @@ const BACKEND = new Set([
   'originator', 'user-agent', 'version', 'x-codex-turn-metadata', 'x-codex-routing-hint', 'x-openai-internal-codex-residency',
 ]);
 /** Bound to the client's own login or device: never passed on, whatever prefix they share. */
-const WITHHELD = new Set(['x-codex-installation-id', 'x-openai-account-routing-override', 'x-oai-attestation', 'x-oai-is', 'x-openai-fedramp']);
+const WITHHELD = new Set([
+  'x-codex-installation-id',
+  'x-openai-account-routing-override',
+  'x-oai-attestation',
+  'x-oai-is',
+  'x-openai-fedramp',
+]);
 
 /**
  * The headers of a Codex client that an upstream of its own family may see. `backend` is ChatGPT, which gets also

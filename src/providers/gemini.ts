@@ -41,7 +41,11 @@ function judge(refusal: Refusal): Failure | null {
   const said = { code: status.toLowerCase(), message: stringAt(error, 'message') ?? status };
   switch (status) {
     case 'INVALID_ARGUMENT':
-      return verdict(refusal, hasReason(error, 'API_KEY_INVALID') || /api key not valid/i.test(said.message) ? 'unauthorized' : 'invalid-request', said);
+      return verdict(
+        refusal,
+        hasReason(error, 'API_KEY_INVALID') || /api key not valid/i.test(said.message) ? 'unauthorized' : 'invalid-request',
+        said,
+      );
     case 'FAILED_PRECONDITION':
       // "User location is not supported", or billing is not enabled: the account's matter, not the request's.
       return verdict(refusal, 'account-refused', said);

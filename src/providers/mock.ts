@@ -20,7 +20,11 @@ export const mock = {
   dialect: () => 'openai',
   headers,
   modelsCall: (context) => ({ path: '/models', headers: headers(context) }),
-  bundledModels: ['relay-mini', 'relay-large'].map((id) => ({ ...plainModel(id), contextTokens: 128_000, inputModalities: ['text', 'image'] })),
+  bundledModels: ['relay-mini', 'relay-large'].map((id) => ({
+    ...plainModel(id),
+    contextTokens: 128_000,
+    inputModalities: ['text', 'image'],
+  })),
 } as const satisfies ProviderAdapter;
 
 /** Its accounts have no secret: a header says which one is meant, so that each can fail on its own. */

@@ -24,7 +24,10 @@ export function readRateLimitHeaders(headers: Headers, receivedAt: EpochMs): rea
 /** Milliseconds of a Go duration such as `6m0s`, `1.2s` or `250ms`; null for anything else. */
 export function readDuration(text: string | undefined): number | null {
   if (text === undefined || !/^(?:\d+(?:\.\d+)?(?:ms|[smhd]))+$/.test(text)) return null;
-  return [...text.matchAll(/(\d+(?:\.\d+)?)(ms|[smhd])/g)].reduce((sum, [, amount, unit]) => sum + Number(amount) * (UNIT_MS[unit ?? ''] ?? 0), 0);
+  return [...text.matchAll(/(\d+(?:\.\d+)?)(ms|[smhd])/g)].reduce(
+    (sum, [, amount, unit]) => sum + Number(amount) * (UNIT_MS[unit ?? ''] ?? 0),
+    0,
+  );
 }
 
 function numberIn(text: string | undefined): number | null {

@@ -1,4 +1,4 @@
-import fc from 'fast-check';
+import * as fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 
 import type { JsonObject, JsonValue } from '../../src/core/json.ts';
@@ -24,11 +24,19 @@ describe('which tool is called', () => {
     ['the one whose words the user used', { input: 'What is the weather in Oslo?', tools: [fn('read_file'), WEATHER] }, ['get_weather']],
     ['a shell before the rest', { input: 'Fix the bug', tools: [fn('view_image'), fn('write_stdin'), EXEC] }, ['exec_command']],
     ['none that changes, asks or spawns', { input: 'Write a file', tools: [fn('write_file'), fn('ask_user'), fn('spawn_agent')] }, []],
-    ['the named one, whatever it does', { input: 'x', tools: [fn('write_file'), EXEC], tool_choice: { type: 'function', name: 'write_file' } }, ['write_file']],
+    [
+      'the named one, whatever it does',
+      { input: 'x', tools: [fn('write_file'), EXEC], tool_choice: { type: 'function', name: 'write_file' } },
+      ['write_file'],
+    ],
     ['some one where one is required', { input: 'x', tools: [fn('write_file')], tool_choice: 'required' }, ['write_file']],
     ['none where none is allowed', { input: 'weather', tools: [WEATHER], tool_choice: 'none' }, []],
     ['two at once when asked', { input: 'Compare both cities in parallel', tools: [WEATHER, fn('get_time')] }, ['get_weather', 'get_time']],
-    ['one where parallel calls are off', { input: 'Do both', tools: [WEATHER, fn('get_time')], parallel_tool_calls: false }, ['get_weather']],
+    [
+      'one where parallel calls are off',
+      { input: 'Do both', tools: [WEATHER, fn('get_time')], parallel_tool_calls: false },
+      ['get_weather'],
+    ],
     ['a hosted tool never', { input: 'search', tools: [{ type: 'web_search' }] }, []],
   ])('%s', (_what, body, names) => {
     expect(turnFor(body).calls.map(({ name }) => name)).toEqual(names);
@@ -47,7 +55,9 @@ describe('which tool is called', () => {
   test("Codex's lite models get their custom exec, out of the tools that ride in the input", () => {
     const tools = [{ type: 'namespace', name: 'functions', tools: [{ type: 'custom', name: 'exec', description: '' }] }];
     const input = [{ type: 'additional_tools', role: 'developer', tools }, { role: 'user', content: 'Fix the bug' }];
-    expect(turnFor({ input }).calls).toMatchObject([{ kind: 'custom', name: 'exec', payload: expect.stringContaining('tools.exec_command({cmd: "echo') }]);
+    expect(turnFor({ input }).calls).toMatchObject([
+      { kind: 'custom', name: 'exec', payload: expect.stringContaining('tools.exec_command({cmd: "echo') },
+    ]);
   });
 
   test('chat tools and their outputs are understood alike', () => {
@@ -82,9 +92,35 @@ describe('which tool is called', () => {
 
 describe('what is said', () => {
   test('images are noticed, in either wire', () => {
-    expect(turnFor({ input: [{ role: 'user', content: [{ type: 'input_text', text: 'look' }, { type: 'input_image', image_url: 'data:' }] }] }).text).toContain('an image');
-    expect(turnFor({ messages: [{ role: 'user', content: [{ type: 'image_url', image_url: { url: 'data:' } }, { type: 'image_url', image_url: { url: 'data:' } }] }] }, 'chat').text)
-      .toContain('2 images');
+    expect(
+      turnFor({
+        input: [
+          {
+            role: 'user',
+            content: [
+              { type: 'input_text', text: 'look' },
+              { type: 'input_image', image_url: 'data:' },
+            ],
+          },
+        ],
+      }).text,
+    ).toContain('an image');
+    expect(
+      turnFor(
+        {
+          messages: [
+            {
+              role: 'user',
+              content: [
+                { type: 'image_url', image_url: { url: 'data:' } },
+                { type: 'image_url', image_url: { url: 'data:' } },
+              ],
+            },
+          ],
+        },
+        'chat',
+      ).text,
+    ).toContain('2 images');
   });
 
   test('a cap on output cuts the text at that many pieces and says so', () => {
@@ -93,7 +129,10 @@ describe('what is said', () => {
   });
 
   test('a stop sequence ends the text before it', () => {
-    expect(turnFor({ messages: [{ role: 'user', content: 'hello' }], stop: ['mock'] }, 'chat')).toMatchObject({ text: 'This is the ', incomplete: null });
+    expect(turnFor({ messages: [{ role: 'user', content: 'hello' }], stop: ['mock'] }, 'chat')).toMatchObject({
+      text: 'This is the ',
+      incomplete: null,
+    });
   });
 
   test('a reasoning effort makes it reason, none does not', () => {
@@ -110,33 +149,55 @@ describe('what is said', () => {
 describe('structured output', () => {
   test('is JSON of the schema, on either wire', () => {
     const schema = {
-      type: 'object', additionalProperties: false, required: ['name', 'when', 'tags', 'size', 'next'],
+      type: 'object',
+      additionalProperties: false,
+      required: ['name', 'when', 'tags', 'size', 'next'],
       properties: {
-        name: { type: 'string', minLength: 10 }, when: { type: 'string', format: 'date' }, tags: { type: 'array', items: { enum: ['a', 'b'] }, minItems: 2 },
-        size: { type: 'integer', minimum: 7, multipleOf: 5 }, next: { anyOf: [{ $ref: '#/$defs/step' }, { type: 'null' }] },
+        name: { type: 'string', minLength: 10 },
+        when: { type: 'string', format: 'date' },
+        tags: { type: 'array', items: { enum: ['a', 'b'] }, minItems: 2 },
+        size: { type: 'integer', minimum: 7, multipleOf: 5 },
+        next: { anyOf: [{ $ref: '#/$defs/step' }, { type: 'null' }] },
       },
       $defs: { step: { type: 'object', required: ['done'], properties: { done: { type: 'boolean' } } } },
     };
     const expected = { name: expect.stringMatching(/^.{10,}$/), when: '2026-11-21', tags: ['a', 'a'], size: 10, next: { done: true } };
     const responses = turnFor({ input: 'x', text: { format: { type: 'json_schema', name: 'n', schema } } });
-    const chat = turnFor({ messages: [{ role: 'user', content: 'x' }], response_format: { type: 'json_schema', json_schema: { name: 'n', schema } } }, 'chat');
+    const chat = turnFor(
+      { messages: [{ role: 'user', content: 'x' }], response_format: { type: 'json_schema', json_schema: { name: 'n', schema } } },
+      'chat',
+    );
     expect(JSON.parse(responses.text ?? '')).toEqual(expected);
     expect(JSON.parse(chat.text ?? '')).toEqual(expected);
   });
 
   test('without a schema it is still an object', () => {
-    expect(JSON.parse(turnFor({ messages: [{ role: 'user', content: 'json' }], response_format: { type: 'json_object' } }, 'chat').text ?? '')).toEqual({ answer: 'json' });
+    expect(
+      JSON.parse(turnFor({ messages: [{ role: 'user', content: 'json' }], response_format: { type: 'json_object' } }, 'chat').text ?? ''),
+    ).toEqual({ answer: 'json' });
   });
 
   test('a recursive schema ends', () => {
-    const node: JsonObject = { type: 'object', required: ['next', 'list'], properties: { next: { anyOf: [{ $ref: '#' }, { type: 'null' }] }, list: { type: 'array', items: { $ref: '#' } } } };
+    const node: JsonObject = {
+      type: 'object',
+      required: ['next', 'list'],
+      properties: { next: { anyOf: [{ $ref: '#' }, { type: 'null' }] }, list: { type: 'array', items: { $ref: '#' } } },
+    };
     expect(() => JSON.stringify(sampleValue(node))).not.toThrow();
   });
 
   test('whatever object stands for a schema, there is a value and no exception', () => {
-    fc.assert(fc.property(fc.dictionary(fc.constantFrom('type', 'enum', 'anyOf', 'allOf', '$ref', 'items', 'properties', 'required', 'minLength'), fc.jsonValue()), (schema) => {
-      const parsed: JsonObject = JSON.parse(JSON.stringify(schema));
-      expect(sampleValue(parsed)).not.toBeUndefined();
-    }));
+    fc.assert(
+      fc.property(
+        fc.dictionary(
+          fc.constantFrom('type', 'enum', 'anyOf', 'allOf', '$ref', 'items', 'properties', 'required', 'minLength'),
+          fc.jsonValue(),
+        ),
+        (schema) => {
+          const parsed: JsonObject = JSON.parse(JSON.stringify(schema));
+          expect(sampleValue(parsed)).not.toBeUndefined();
+        },
+      ),
+    );
   });
 });

@@ -47,7 +47,10 @@ describe('refreshing', () => {
     const spent = refreshTokenOf(upstream);
     const first = await tokensIn(await refresh(upstream, spent));
     expect(first.refresh_token).not.toBe(spent);
-    expect(readClaims(first.access_token)).toMatchObject({ identity: { workspaceId: 'ws-personal', userId: 'user-personal' }, plan: 'plus' });
+    expect(readClaims(first.access_token)).toMatchObject({
+      identity: { workspaceId: 'ws-personal', userId: 'user-personal' },
+      plan: 'plus',
+    });
     const again = await refresh(upstream, spent);
     expect([again.status, await codeOf(again)]).toEqual([401, 'refresh_token_reused']);
     const models = (headers: Record<string, string>): Promise<Response> => fetch(`${upstream.chatgptBaseUrl}/codex/models`, { headers });
@@ -120,8 +123,14 @@ describe('signing in', () => {
   function authorizeUrl(upstream: MockUpstream, change: Record<string, string> = {}): string {
     const url = new URL('/oauth/authorize', upstream.authOrigin);
     url.search = new URLSearchParams({
-      response_type: 'code', client_id: CODEX_CLIENT_ID, redirect_uri: redirectUri, scope: 'openid', state: 'st', code_challenge_method: 'S256',
-      code_challenge: createHash('sha256').update(verifier).digest('base64url'), ...change,
+      response_type: 'code',
+      client_id: CODEX_CLIENT_ID,
+      redirect_uri: redirectUri,
+      scope: 'openid',
+      state: 'st',
+      code_challenge_method: 'S256',
+      code_challenge: createHash('sha256').update(verifier).digest('base64url'),
+      ...change,
     }).toString();
     return url.href;
   }
@@ -133,7 +142,13 @@ describe('signing in', () => {
   }
 
   function exchange(upstream: MockUpstream, change: Record<string, string>): Promise<Response> {
-    const body = { grant_type: 'authorization_code', client_id: CODEX_CLIENT_ID, redirect_uri: redirectUri, code_verifier: verifier, ...change };
+    const body = {
+      grant_type: 'authorization_code',
+      client_id: CODEX_CLIENT_ID,
+      redirect_uri: redirectUri,
+      code_verifier: verifier,
+      ...change,
+    };
     return fetch(`${upstream.authOrigin}/oauth/token`, { method: 'POST', body: new URLSearchParams(body) });
   }
 
@@ -147,12 +162,14 @@ describe('signing in', () => {
     expect(await codeOf(await exchange(upstream, { code }))).toBe('invalid_grant');
   });
 
-  test.each([['a wrong verifier', { code_verifier: 'b'.repeat(64) }], ['another redirect', { redirect_uri: 'http://localhost:1457/auth/callback' }]])(
-    'refuses a code with %s', async (_what, change) => {
-      const upstream = await fakeUpstream();
-      const code = (await comeBack(upstream)).searchParams.get('code') ?? '';
-      expect((await exchange(upstream, { code, ...change })).status).toBe(400);
-    });
+  test.each([
+    ['a wrong verifier', { code_verifier: 'b'.repeat(64) }],
+    ['another redirect', { redirect_uri: 'http://localhost:1457/auth/callback' }],
+  ])('refuses a code with %s', async (_what, change) => {
+    const upstream = await fakeUpstream();
+    const code = (await comeBack(upstream)).searchParams.get('code') ?? '';
+    expect((await exchange(upstream, { code, ...change })).status).toBe(400);
+  });
 
   test.each([
     ['another client', { client_id: 'app_other' }], ['a plain challenge', { code_challenge_method: 'plain' }],
@@ -175,7 +192,8 @@ describe('signing in', () => {
     const begun = await (await post(upstream, '/api/accounts/deviceauth/usercode', { client_id: CODEX_CLIENT_ID })).text();
     const device: { readonly device_auth_id: string; readonly user_code: string; readonly interval: string } = JSON.parse(begun);
     expect(device.interval).toBe('1');
-    const poll = (): Promise<Response> => post(upstream, '/api/accounts/deviceauth/token', { device_auth_id: device.device_auth_id, user_code: device.user_code });
+    const poll = (): Promise<Response> =>
+      post(upstream, '/api/accounts/deviceauth/token', { device_auth_id: device.device_auth_id, user_code: device.user_code });
     expect([(await poll()).status, (await poll()).status]).toEqual([403, 403]);
     const granted: { readonly authorization_code: string; readonly code_verifier: string } = JSON.parse(await (await poll()).text());
     const done = await exchange(upstream, {

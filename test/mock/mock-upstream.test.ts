@@ -14,7 +14,12 @@ describe('the platform', () => {
     const client = new OpenAI({ apiKey: 'sk-test-a', baseURL: upstream.platformBaseUrl, maxRetries: 0 });
     const messages = [{ role: 'user' as const, content: 'Tell me of Paris' }];
     const whole = await client.chat.completions.create({ model: 'relay-mini', messages });
-    const stream = await client.chat.completions.create({ model: 'relay-mini', messages, stream: true, stream_options: { include_usage: true } });
+    const stream = await client.chat.completions.create({
+      model: 'relay-mini',
+      messages,
+      stream: true,
+      stream_options: { include_usage: true },
+    });
     let text = '';
     let usage: unknown = null;
     for await (const chunk of stream) {
@@ -62,15 +67,32 @@ describe('the platform', () => {
     ['a wrong key', 'sk-wrong', { model: 'relay-mini', messages: [{ role: 'user', content: 'x' }] }, 401, 'invalid_api_key'],
     ['an unknown model', 'sk-test-a', { model: 'gpt-nope', messages: [{ role: 'user', content: 'x' }] }, 404, 'model_not_found'],
     ['no messages', 'sk-test-a', { model: 'relay-mini' }, 400, 'missing_required_parameter'],
-    ['a tool message out of nowhere', 'sk-test-a', { model: 'relay-mini', messages: [{ role: 'tool', tool_call_id: 'c', content: 'x' }] }, 400, null],
-    ['a call without an answer', 'sk-test-a', {
-      model: 'relay-mini',
-      messages: [{ role: 'assistant', tool_calls: [{ id: 'c', type: 'function', function: { name: 'f', arguments: '{}' } }] }, { role: 'user', content: 'x' }],
-    }, 400, null],
+    [
+      'a tool message out of nowhere',
+      'sk-test-a',
+      { model: 'relay-mini', messages: [{ role: 'tool', tool_call_id: 'c', content: 'x' }] },
+      400,
+      null,
+    ],
+    [
+      'a call without an answer',
+      'sk-test-a',
+      {
+        model: 'relay-mini',
+        messages: [
+          { role: 'assistant', tool_calls: [{ id: 'c', type: 'function', function: { name: 'f', arguments: '{}' } }] },
+          { role: 'user', content: 'x' },
+        ],
+      },
+      400,
+      null,
+    ],
   ])('refuses %s', async (_what, key, body, status, code) => {
     const upstream = await fakeUpstream();
     const response = await fetch(`${upstream.platformBaseUrl}/chat/completions`, {
-      method: 'POST', headers: { authorization: `Bearer ${key}` }, body: JSON.stringify(body),
+      method: 'POST',
+      headers: { authorization: `Bearer ${key}` },
+      body: JSON.stringify(body),
     });
     expect(response.status).toBe(status);
     expect(await response.json()).toMatchObject({ error: { code } });
@@ -78,7 +100,9 @@ describe('the platform', () => {
 
   test('knows the answers it gave, and no other, by previous_response_id', async () => {
     const upstream = await fakeUpstream();
-    const first: JsonObject = JSON.parse(await (await postTo(upstream, '/v1/responses', { as: 'key-a', body: { model: 'relay-mini', input: 'hi' } })).text());
+    const first: JsonObject = JSON.parse(
+      await (await postTo(upstream, '/v1/responses', { as: 'key-a', body: { model: 'relay-mini', input: 'hi' } })).text(),
+    );
     const ask = (id: unknown): Promise<Response> =>
       postTo(upstream, '/v1/responses', { as: 'key-a', body: { model: 'relay-mini', input: 'again', previous_response_id: String(id) } });
     expect((await ask(first['id'])).status).toBe(200);
@@ -106,7 +130,9 @@ describe('the ChatGPT backend', () => {
     expect(types.at(-1)).toBe('response.completed');
     expect(types.filter((type) => type === 'response.output_item.done')).toHaveLength(1);
     expect(textOf(events)).toContain('Say hello');
-    expect(events.at(-1)?.json).toMatchObject({ response: { status: 'completed', output: [], usage: { total_tokens: expect.any(Number) } } });
+    expect(events.at(-1)?.json).toMatchObject({
+      response: { status: 'completed', output: [], usage: { total_tokens: expect.any(Number) } },
+    });
     expect(events.map(({ json }) => json?.['sequence_number'])).toEqual(events.map((_event, index) => index));
     expect(events.every(({ event, json }) => event === json?.['type'])).toBe(true);
   });
@@ -147,10 +173,15 @@ describe('the ChatGPT backend', () => {
     const upstream = await fakeUpstream();
     const body = codexBody({
       instructions: undefined,
-      input: [{ role: 'developer', content: [{ type: 'input_text', text: 'Be brief.' }] }, { role: 'user', content: [{ type: 'input_text', text: 'hi' }] }],
+      input: [
+        { role: 'developer', content: [{ type: 'input_text', text: 'Be brief.' }] },
+        { role: 'user', content: [{ type: 'input_text', text: 'hi' }] },
+      ],
     });
     const response = await fetch(`${upstream.chatgptBaseUrl}/codex/responses`, {
-      method: 'POST', headers: { ...signedIn(upstream, 'personal'), 'content-encoding': 'zstd' }, body: zstdCompressSync(JSON.stringify(body)),
+      method: 'POST',
+      headers: { ...signedIn(upstream, 'personal'), 'content-encoding': 'zstd' },
+      body: zstdCompressSync(JSON.stringify(body)),
     });
     expect(response.status).toBe(200);
     expect(typesOf(await collectEvents(response)).at(-1)).toBe('response.completed');
@@ -161,14 +192,18 @@ describe('the ChatGPT backend', () => {
     const upstream = await fakeUpstream();
     const url = `${upstream.chatgptBaseUrl}/codex/models?client_version=0.169.0`;
     const first = await fetch(url, { headers: signedIn(upstream, 'personal') });
-    expect(await first.json()).toMatchObject({ models: expect.arrayContaining([expect.objectContaining({ slug: 'gpt-5.5', use_responses_lite: false })]) });
+    expect(await first.json()).toMatchObject({
+      models: expect.arrayContaining([expect.objectContaining({ slug: 'gpt-5.5', use_responses_lite: false })]),
+    });
     const again = await fetch(url, { headers: { ...signedIn(upstream, 'personal'), 'if-none-match': first.headers.get('etag') ?? '' } });
     expect(again.status).toBe(304);
   });
 
   test("refuses another workspace than the token's", async () => {
     const upstream = await fakeUpstream();
-    const response = await fetch(`${upstream.chatgptBaseUrl}/codex/models`, { headers: { ...signedIn(upstream, 'personal'), 'chatgpt-account-id': 'ws-work' } });
+    const response = await fetch(`${upstream.chatgptBaseUrl}/codex/models`, {
+      headers: { ...signedIn(upstream, 'personal'), 'chatgpt-account-id': 'ws-work' },
+    });
     expect(response.status).toBe(401);
   });
 
@@ -181,9 +216,13 @@ describe('the ChatGPT backend', () => {
     quota.primaryPercent = 100;
     const refused = await postTo(upstream, '/backend-api/codex/responses', { as: 'personal', body: codexBody() });
     expect(refused.status).toBe(429);
-    expect(await refused.json()).toMatchObject({ error: { type: 'usage_limit_reached', plan_type: 'plus', resets_in_seconds: expect.any(Number) } });
+    expect(await refused.json()).toMatchObject({
+      error: { type: 'usage_limit_reached', plan_type: 'plus', resets_in_seconds: expect.any(Number) },
+    });
     const report = await fetch(`${upstream.chatgptBaseUrl}/wham/usage`, { headers: signedIn(upstream, 'personal') });
-    expect(await report.json()).toMatchObject({ rate_limit: { limit_reached: true, primary_window: { used_percent: 100, limit_window_seconds: 18_000 } } });
+    expect(await report.json()).toMatchObject({
+      rate_limit: { limit_reached: true, primary_window: { used_percent: 100, limit_window_seconds: 18_000 } },
+    });
   });
 
   test('a WebSocket upgrade is answered with 426', async () => {
@@ -196,7 +235,9 @@ describe('the ChatGPT backend', () => {
     const upstream = await fakeUpstream({ ciphertext: 'bound' });
     const body = codexBody({ include: ['reasoning.encrypted_content'], reasoning: { effort: 'low' } });
     const events = await collectEvents(await postTo(upstream, '/backend-api/codex/responses', { as: 'personal', body }));
-    const reasoning = events.map(({ json }) => json?.['item']).find((item) => typeof item === 'object' && item !== null && 'encrypted_content' in item);
+    const reasoning = events
+      .map(({ json }) => json?.['item'])
+      .find((item) => typeof item === 'object' && item !== null && 'encrypted_content' in item);
     expect(reasoning).toBeDefined();
     const next = codexBody({ input: [reasoning ?? null, { role: 'user', content: 'go on' }] });
     expect((await postTo(upstream, '/backend-api/codex/responses', { as: 'personal', body: next })).status).toBe(200);
@@ -218,7 +259,9 @@ test('records who called with what, how it ended, and how many ran at once', asy
   const upstream = await fakeUpstream({ paceMs: 0 });
   await (await postTo(upstream, '/v1/responses', { as: 'key-a', body: { model: 'relay-mini', input: 'x' } })).text();
   await waitFor(() => upstream.calls[0]?.state === 'completed', 'the end of the call');
-  expect(upstream.callsOf('key-a', '/responses')).toMatchObject([{ account: 'key-a', method: 'POST', status: 200, body: { model: 'relay-mini' } }]);
+  expect(upstream.callsOf('key-a', '/responses')).toMatchObject([
+    { account: 'key-a', method: 'POST', status: 200, body: { model: 'relay-mini' } },
+  ]);
   expect(upstream.account('key-a')).toMatchObject({ inFlight: 0, peakInFlight: 1 });
 });
 

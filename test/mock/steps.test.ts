@@ -3,8 +3,23 @@ import { describe, expect, test } from 'vitest';
 import { MOCK_FAILURES, isMockFailure } from '../../src/mock/failures.ts';
 import type { MockFailure } from '../../src/mock/failures.ts';
 import {
-  challenge, createGate, cut, eof, errorEvent, failed, failedEvent, garbageEvent, hang, modelRefused, ok, rateLimited, refuse, reset, unauthorized,
-  usageLimited, wrongType,
+  challenge,
+  createGate,
+  cut,
+  eof,
+  errorEvent,
+  failed,
+  failedEvent,
+  garbageEvent,
+  hang,
+  modelRefused,
+  ok,
+  rateLimited,
+  refuse,
+  reset,
+  unauthorized,
+  usageLimited,
+  wrongType,
 } from '../../src/mock/steps.ts';
 import type { AnswerStep, MockStep } from '../../src/mock/steps.ts';
 import type { MockUpstream } from '../../src/mock/mock-upstream.ts';
@@ -21,7 +36,9 @@ function call(upstream: MockUpstream, signal?: AbortSignal): Promise<Response> {
 }
 
 /** Sends one call against a script of one step and reads what comes, whole or broken. */
-async function meet(step: MockStep): Promise<{ readonly status: number | null; readonly headers: Headers | null; readonly body: CollectedBody }> {
+async function meet(
+  step: MockStep,
+): Promise<{ readonly status: number | null; readonly headers: Headers | null; readonly body: CollectedBody }> {
   const upstream = await fakeUpstream();
   upstream.script('personal', [step]);
   try {
@@ -47,7 +64,12 @@ describe('refusals', () => {
     ['without a hint', rateLimited(), 429, /"code":"rate_limit_exceeded"\}\}$/],
     ['with a text hint', rateLimited({ text: 'Please try again in 1.9s.' }), 429, /try again in 1\.9s/],
     ['with resets_at', rateLimited({ resetsAt: 1_795_000_000 }), 429, /"resets_at":1795000000/],
-    ['of a spent quota', usageLimited({ resetsAt: 1_795_000_000, resetsInSeconds: 60 }), 429, /usage_limit_reached.*"resets_in_seconds":60/],
+    [
+      'of a spent quota',
+      usageLimited({ resetsAt: 1_795_000_000, resetsInSeconds: 60 }),
+      429,
+      /usage_limit_reached.*"resets_in_seconds":60/,
+    ],
     ['of a model', modelRefused('gpt-5.5'), 400, /The 'gpt-5\.5' model is not supported/],
     ['by Cloudflare', challenge(), 403, /Cloudflare/],
     ['of any shape', refuse(418, 'short and stout', { 'x-tea': 'pot' }), 418, /stout/],
@@ -70,7 +92,8 @@ describe('refusals', () => {
     const upstream = await fakeUpstream();
     upstream.script('personal', [unauthorized()]);
     const old = signedIn(upstream, 'personal');
-    const again = (): Promise<Response> => fetch(`${upstream.origin}${PATH}`, { method: 'POST', headers: old, body: JSON.stringify(codexBody()) });
+    const again = (): Promise<Response> =>
+      fetch(`${upstream.origin}${PATH}`, { method: 'POST', headers: old, body: JSON.stringify(codexBody()) });
     const first = await again();
     expect([first.status, (await again()).status]).toEqual([401, 401]);
     expect(JSON.parse(atob(first.headers.get('x-error-json') ?? ''))).toEqual({ error: { code: 'token_expired' } });
@@ -126,7 +149,8 @@ describe('breaks', () => {
     const reader = response.body?.getReader();
     const decoder = new TextDecoder();
     let text = '';
-    while (eventsIn(text).length < 6) text += decoder.decode((await within(reader?.read() ?? Promise.reject(new Error('no body')), 'six events')).value);
+    while (eventsIn(text).length < 6)
+      text += decoder.decode((await within(reader?.read() ?? Promise.reject(new Error('no body')), 'six events')).value);
     expect(upstream.calls[0]?.state).toBe('open');
     gate.release();
     for (let piece = await reader?.read(); piece?.done === false; piece = await reader?.read()) text += decoder.decode(piece.value);
@@ -150,7 +174,13 @@ describe('breaks', () => {
 
 describe('what streams say', () => {
   test('an error event can be the first and the last', async () => {
-    const met = await meet(errorEvent({ status: 429, error: { type: 'usage_limit_reached', message: 'spent' }, headers: { 'x-codex-primary-used-percent': '100' } }));
+    const met = await meet(
+      errorEvent({
+        status: 429,
+        error: { type: 'usage_limit_reached', message: 'spent' },
+        headers: { 'x-codex-primary-used-percent': '100' },
+      }),
+    );
     expect(met.status).toBe(200);
     expect(eventsIn(met.body.text).map(({ json }) => json)).toEqual([expect.objectContaining({ type: 'error', status: 429 })]);
   });
@@ -169,11 +199,15 @@ describe('what streams say', () => {
   test('exact frames, usage, model, tier and calls are sent as told', async () => {
     const exact = await meet(ok({ frames: ['data: one\n\n', ': note\n\n'] }));
     expect(exact.body.text).toBe('data: one\n\n: note\n\n');
-    const told = await meet(ok({ usage: null, model: 'gpt-rerouted', tier: 'priority', calls: [{ name: 'f', payload: '{"a":1}', callId: 'call_1' }] }));
+    const told = await meet(
+      ok({ usage: null, model: 'gpt-rerouted', tier: 'priority', calls: [{ name: 'f', payload: '{"a":1}', callId: 'call_1' }] }),
+    );
     const events = eventsIn(told.body.text);
     expect(events.at(-1)?.json).toMatchObject({ response: { model: 'gpt-rerouted', service_tier: 'priority' } });
     expect(JSON.stringify(events.at(-1)?.json)).not.toContain('"usage"');
-    expect(events.find(({ json }) => json?.['type'] === 'response.function_call_arguments.done')?.json).toMatchObject({ arguments: '{"a":1}' });
+    expect(events.find(({ json }) => json?.['type'] === 'response.function_call_arguments.done')?.json).toMatchObject({
+      arguments: '{"a":1}',
+    });
   });
 
   test('another content type than was asked for', async () => {
@@ -252,10 +286,18 @@ describe('standing failures', () => {
     expect(steps.every((step) => step.do === 'refuse' ? step.status >= 400 : step.do === 'answer')).toBe(true);
   });
 
-  test.each<[MockFailure, number]>([['429', 429], ['rate-limit', 429], ['401', 401], ['402', 402], ['403', 403], ['502', 502], ['529', 529], ['html', 200]])(
-    '%s answers %i', async (what, status) => {
-      const upstream = await fakeUpstream();
-      upstream.fail(what, { account: 'personal', count: 1 });
-      expect((await call(upstream)).status).toBe(status);
-    });
+  test.each<[MockFailure, number]>([
+    ['429', 429],
+    ['rate-limit', 429],
+    ['401', 401],
+    ['402', 402],
+    ['403', 403],
+    ['502', 502],
+    ['529', 529],
+    ['html', 200],
+  ])('%s answers %i', async (what, status) => {
+    const upstream = await fakeUpstream();
+    upstream.fail(what, { account: 'personal', count: 1 });
+    expect((await call(upstream)).status).toBe(status);
+  });
 });

@@ -18,8 +18,18 @@ const CREDENTIALS: readonly Credential[] = [
 
 function accountOf(adapter: ProviderAdapter): Account {
   return {
-    id: 'acc_1', name: 'work', provider: adapter.kind, kind: adapter.kind, priority: adapter.defaultPriority, baseUrl: null, wire: null,
-    plan: null, identity: { userId: 'u', workspaceId: 'ws', email: 'ada@example.com', fedramp: false }, paused: false, needsLogin: null, createdAt: 0,
+    id: 'acc_1',
+    name: 'work',
+    provider: adapter.kind,
+    kind: adapter.kind,
+    priority: adapter.defaultPriority,
+    baseUrl: null,
+    wire: null,
+    plan: null,
+    identity: { userId: 'u', workspaceId: 'ws', email: 'ada@example.com', fedramp: false },
+    paused: false,
+    needsLogin: null,
+    createdAt: 0,
   };
 }
 
@@ -72,7 +82,11 @@ describe.each(PROVIDER_KINDS)('%s', (kind) => {
 
   test('authorizes with the secret, and an account without one sends none', () => {
     const head = adapter.headers(contextOf(adapter));
-    expect(Object.entries(head).filter(([name]) => AUTH_HEADERS.has(name)).map(([, value]) => value.replace('Bearer ', ''))).toEqual([SECRET]);
+    expect(
+      Object.entries(head)
+        .filter(([name]) => AUTH_HEADERS.has(name))
+        .map(([, value]) => value.replace('Bearer ', '')),
+    ).toEqual([SECRET]);
     const bare = adapter.headers(contextOf(adapter, { credential: { kind: 'none' } }));
     expect(Object.keys(bare).filter((name) => AUTH_HEADERS.has(name))).toEqual([]);
   });
@@ -115,7 +129,9 @@ describe.each(PROVIDER_KINDS)('%s', (kind) => {
   });
 
   test('gives the same answer to the same question and changes nothing it is given', () => {
-    const context = contextOf(adapter, { request: relayRequest({ isCodex: true, headers: { 'session-id': 's', 'user-agent': 'codex_exec/0.169.0' } }) });
+    const context = contextOf(adapter, {
+      request: relayRequest({ isCodex: true, headers: { 'session-id': 's', 'user-agent': 'codex_exec/0.169.0' } }),
+    });
     const before = JSON.stringify(context);
     expect(everyHead(adapter, context)).toEqual(everyHead(adapter, context));
     expect(JSON.stringify(context)).toBe(before);
@@ -143,7 +159,12 @@ describe.each(PROVIDER_KINDS)('%s', (kind) => {
   });
 
   test('paths begin with a slash and do not repeat the version', () => {
-    for (const path of [adapter.path('chat'), adapter.path('responses'), adapter.path('compact'), adapter.modelsCall(contextOf(adapter))?.path ?? '/']) {
+    for (const path of [
+      adapter.path('chat'),
+      adapter.path('responses'),
+      adapter.path('compact'),
+      adapter.modelsCall(contextOf(adapter))?.path ?? '/',
+    ]) {
       expect(path).toMatch(/^\/(?!v\d)/);
     }
   });
@@ -156,7 +177,16 @@ describe.each(PROVIDER_KINDS)('%s', (kind) => {
 
   test('no refusal makes it throw, and what it judges fits the refusal', () => {
     for (const status of [400, 401, 402, 403, 404, 408, 413, 429, 500, 503]) {
-      for (const body of ['', '<html>', '[]', '[1]', 'null', '{"error":"x"}', '{"error":{"message":"m","code":7,"status":"X"}}', '{"detail":"x"}']) {
+      for (const body of [
+        '',
+        '<html>',
+        '[]',
+        '[1]',
+        'null',
+        '{"error":"x"}',
+        '{"error":{"message":"m","code":7,"status":"X"}}',
+        '{"detail":"x"}',
+      ]) {
         const failure = adapter.judge({ status, headers: {}, body, receivedAt: 1_000 });
         if (failure === null) continue;
         expect(failure.status).toBe(status);

@@ -2,7 +2,7 @@ import { describe, expect, test } from 'vitest';
 
 import type { Account, Credential } from '../../src/core/account.ts';
 import type { CallContext, ProviderAdapter } from '../../src/core/provider-adapter.ts';
-import type { ProviderKind } from '../../src/core/provider-kind.ts';
+import type { ProviderKind, Wire } from '../../src/core/provider-kind.ts';
 import { endpointOf, urlOf } from '../../src/providers/endpoint.ts';
 import { readDuration } from '../../src/providers/rate-limit-headers.ts';
 import { adapterFor } from '../../src/providers/registry.ts';
@@ -20,13 +20,26 @@ function account(kind: ProviderKind, change: Partial<Account> = {}): Account {
 
 function context(adapter: ProviderAdapter, change: Partial<CallContext> = {}): CallContext {
   return {
-    account: account(adapter.kind), credential: { kind: 'api-key', apiKey: 'sk-1' }, model: 'relay-mini', version: '1.2.3', request: relayRequest(),
-    endpoint: { baseUrl: 'http://127.0.0.1:1', authUrl: null, wire: adapter.defaultWire, headers: {} }, ...change,
+    account: account(adapter.kind),
+    credential: { kind: 'api-key', apiKey: 'sk-1' },
+    model: 'relay-mini',
+    version: '1.2.3',
+    request: relayRequest(),
+    endpoint: { baseUrl: 'http://127.0.0.1:1', authUrl: null, wire: adapter.defaultWire, headers: {} },
+    ...change,
   };
 }
 
 function judged(kind: ProviderKind, status: number, body: unknown, headers: Record<string, string> = {}) {
   return adapterFor(kind).judge({ status, headers, body: JSON.stringify(body), receivedAt: NOW });
+}
+
+function oauth(idToken: string | null, accessToken: string): Credential {
+  return { kind: 'oauth', accessToken, refreshToken: null, idToken, expiresAt: null, refreshedAt: 0 };
+}
+
+function wireFor(kind: ProviderKind, chosen: Wire | null, client: Wire | null): Wire | undefined {
+  return endpointOf(adapterFor(kind), account(kind, { baseUrl: 'http://127.0.0.1:8/v1', wire: chosen }), undefined, client)?.wire;
 }
 
 describe('ChatGPT', () => {
@@ -36,8 +49,15 @@ describe('ChatGPT', () => {
   test("a stranger's call names Relay, the workspace and a conversation", () => {
     const request = relayRequest({ headers: { 'x-session-id': 'ses_1', 'user-agent': 'curl/8' } });
     expect(chatgpt.headers(context(chatgpt, { account: signedIn, request }))).toEqual({
-      'user-agent': 'relay/1.2.3', originator: 'relay', accept: 'text/event-stream', 'content-type': 'application/json', 'session-id': 'ses_1',
-      'thread-id': 'ses_1', authorization: 'Bearer sk-1', 'chatgpt-account-id': 'ws-7', 'x-openai-fedramp': 'true',
+      'user-agent': 'relay/1.2.3',
+      originator: 'relay',
+      accept: 'text/event-stream',
+      'content-type': 'application/json',
+      'session-id': 'ses_1',
+      'thread-id': 'ses_1',
+      authorization: 'Bearer sk-1',
+      'chatgpt-account-id': 'ws-7',
+      'x-openai-fedramp': 'true',
     });
   });
 
@@ -52,12 +72,25 @@ describe('ChatGPT', () => {
 
   test("Codex's own headers go through unharmed", () => {
     const own = {
-      originator: 'codex_exec', 'user-agent': 'codex_exec/0.169.0 (Debian 12.0.0; x86_64) xterm', version: '0.169.0', 'session-id': 's', 'thread-id': 't',
-      'x-client-request-id': 't', 'x-codex-window-id': 't:0', 'x-codex-turn-metadata': '{"turn_id":"1"}', 'x-codex-turn-state': 'ts_1',
-      'x-codex-beta-features': 'remote_compaction_v2', 'x-openai-internal-codex-responses-lite': 'true', 'x-openai-subagent': 'review',
-      'x-codex-new-thing': 'yes', 'x-codex-routing-hint': 'model=relay-mini;tier=priority', 'openai-beta': 'responses_websockets=2026-02-06',
+      originator: 'codex_exec',
+      'user-agent': 'codex_exec/0.169.0 (Debian 12.0.0; x86_64) xterm',
+      version: '0.169.0',
+      'session-id': 's',
+      'thread-id': 't',
+      'x-client-request-id': 't',
+      'x-codex-window-id': 't:0',
+      'x-codex-turn-metadata': '{"turn_id":"1"}',
+      'x-codex-turn-state': 'ts_1',
+      'x-codex-beta-features': 'remote_compaction_v2',
+      'x-openai-internal-codex-responses-lite': 'true',
+      'x-openai-subagent': 'review',
+      'x-codex-new-thing': 'yes',
+      'x-codex-routing-hint': 'model=relay-mini;tier=priority',
+      'openai-beta': 'responses_websockets=2026-02-06',
     };
-    const head = chatgpt.headers(context(chatgpt, { request: relayRequest({ isCodex: true, headers: { ...own, accept: '*/*', 'accept-encoding': 'br' } }) }));
+    const head = chatgpt.headers(
+      context(chatgpt, { request: relayRequest({ isCodex: true, headers: { ...own, accept: '*/*', 'accept-encoding': 'br' } }) }),
+    );
     expect(head).toMatchObject(own);
     expect(head['accept']).toBe('text/event-stream');
     expect(head['accept-encoding']).toBeUndefined();
@@ -72,8 +105,13 @@ describe('ChatGPT', () => {
 
   test('reads its catalogue whole, with efforts as objects or words', () => {
     const entry = {
-      slug: 'gpt-6-sol', display_name: 'GPT-6-Sol', context_window: 272_000, default_reasoning_level: 'medium', input_modalities: ['text', 'image'],
-      supported_reasoning_levels: [{ effort: 'low', description: 'x' }, 'high'], base_instructions: 'kept',
+      slug: 'gpt-6-sol',
+      display_name: 'GPT-6-Sol',
+      context_window: 272_000,
+      default_reasoning_level: 'medium',
+      input_modalities: ['text', 'image'],
+      supported_reasoning_levels: [{ effort: 'low', description: 'x' }, 'high'],
+      base_instructions: 'kept',
     };
     expect(chatgpt.parseModels({ models: [entry, { display_name: 'no slug' }] })).toEqual([{
       id: 'gpt-6-sol', displayName: 'GPT-6-Sol', contextTokens: 272_000, efforts: ['low', 'high'], defaultEffort: 'medium',
@@ -89,23 +127,31 @@ describe('ChatGPT', () => {
   });
 
   test('identifies a sign-in by its id token first, and by what the access token adds', () => {
-    const credential = (idToken: string | null, accessToken: string): Credential =>
-      ({ kind: 'oauth', accessToken, refreshToken: null, idToken, expiresAt: null, refreshedAt: 0 });
     const access = makeChatGptJwt({ userId: 'user-2', workspaceId: 'ws-2', plan: 'pro', fedramp: true });
-    expect(chatgpt.identify(credential(makeJwt({ email: 'ada@example.com' }), access))).toEqual({
+    expect(chatgpt.identify(oauth(makeJwt({ email: 'ada@example.com' }), access))).toEqual({
       identity: { userId: 'user-2', workspaceId: 'ws-2', email: 'ada@example.com', fedramp: true }, plan: 'pro',
     });
-    expect(chatgpt.identify(credential(makeChatGptJwt(), access))?.identity.workspaceId).toBe('ws-ada');
-    expect(chatgpt.identify(credential(null, 'at-personal-token'))).toBeNull();
+    expect(chatgpt.identify(oauth(makeChatGptJwt(), access))?.identity.workspaceId).toBe('ws-ada');
+    expect(chatgpt.identify(oauth(null, 'at-personal-token'))).toBeNull();
   });
 });
 
 describe('OpenAI and Azure', () => {
   test("the platform gets Codex's protocol headers but not its working copy", () => {
     const openai = adapterFor('openai');
-    const headers = { 'session-id': 's', 'x-openai-internal-codex-responses-lite': 'true', 'x-codex-turn-metadata': '{"git":"secret"}', 'user-agent': 'codex_exec/1' };
+    const headers = {
+      'session-id': 's',
+      'x-openai-internal-codex-responses-lite': 'true',
+      'x-codex-turn-metadata': '{"git":"secret"}',
+      'user-agent': 'codex_exec/1',
+    };
     const head = openai.headers(context(openai, { request: relayRequest({ isCodex: true, headers }) }));
-    expect(head).toEqual({ 'user-agent': 'relay/1.2.3', 'session-id': 's', 'x-openai-internal-codex-responses-lite': 'true', authorization: 'Bearer sk-1' });
+    expect(head).toEqual({
+      'user-agent': 'relay/1.2.3',
+      'session-id': 's',
+      'x-openai-internal-codex-responses-lite': 'true',
+      authorization: 'Bearer sk-1',
+    });
   });
 
   test('per-minute limits are quota windows', () => {
@@ -119,7 +165,15 @@ describe('OpenAI and Azure', () => {
     ]);
   });
 
-  test.each([['6m0s', 360_000], ['250ms', 250], ['1h2m3s', 3_723_000], ['', null], ['soon', null], ['-1s', null], ['5', null]])('a wait of %j is %j ms', (text, ms) => {
+  test.each([
+    ['6m0s', 360_000],
+    ['250ms', 250],
+    ['1h2m3s', 3_723_000],
+    ['', null],
+    ['soon', null],
+    ['-1s', null],
+    ['5', null],
+  ])('a wait of %j is %j ms', (text, ms) => {
     expect(readDuration(text)).toBe(ms);
   });
 
@@ -132,7 +186,12 @@ describe('OpenAI and Azure', () => {
 
   test.each([
     [400, { error: { code: 'content_filter', message: 'filtered', param: 'prompt' } }, 'invalid-request', 'content_filter'],
-    [400, { error: { code: 'x', message: 'filtered', innererror: { code: 'ResponsibleAIPolicyViolation' } } }, 'invalid-request', 'content_filter'],
+    [
+      400,
+      { error: { code: 'x', message: 'filtered', innererror: { code: 'ResponsibleAIPolicyViolation' } } },
+      'invalid-request',
+      'content_filter',
+    ],
     [404, { error: { code: 'DeploymentNotFound', message: 'no deployment' } }, 'model-refused', 'model_not_found'],
   ])('Azure %i is judged', (status, body, kind, code) => {
     expect(judged('azure', status, body)).toMatchObject({ kind, code, status });
@@ -146,7 +205,11 @@ describe('OpenAI and Azure', () => {
 describe('DeepSeek, Gemini, OpenRouter', () => {
   test("DeepSeek's empty balance is the account's matter, whatever its code says (402)", () => {
     const body = { error: { message: 'Insufficient Balance', type: 'unknown_error', param: null, code: 'invalid_request_error' } };
-    expect(judged('deepseek', 402, body)).toMatchObject({ kind: 'account-refused', code: 'insufficient_balance', message: 'Insufficient Balance' });
+    expect(judged('deepseek', 402, body)).toMatchObject({
+      kind: 'account-refused',
+      code: 'insufficient_balance',
+      message: 'Insufficient Balance',
+    });
     expect(judged('deepseek', 402, 'no json')).toMatchObject({ kind: 'account-refused' });
     expect(judged('deepseek', 400, body)).toBeNull();
   });
@@ -155,7 +218,10 @@ describe('DeepSeek, Gemini, OpenRouter', () => {
     const infos = [{ currency: 'CNY', total_balance: '110.00' }, { currency: 'USD', total_balance: '12.50' }];
     expect(adapterFor('deepseek').parseBalance?.({ balance_infos: infos })).toEqual({ amount: 12_500_000_000, currency: 'USD' });
     expect(adapterFor('deepseek').parseBalance?.({ balance_infos: [{ total_balance: 'lots' }] })).toBeNull();
-    expect(adapterFor('openrouter').parseBalance?.({ data: { total_credits: 20, total_usage: 7.25 } })).toEqual({ amount: 12_750_000_000, currency: 'USD' });
+    expect(adapterFor('openrouter').parseBalance?.({ data: { total_credits: 20, total_usage: 7.25 } })).toEqual({
+      amount: 12_750_000_000,
+      currency: 'USD',
+    });
     expect(adapterFor('openrouter').parseBalance?.({})).toBeNull();
   });
 
@@ -169,7 +235,8 @@ describe('DeepSeek, Gemini, OpenRouter', () => {
     [503, 'UNAVAILABLE', [], 'overloaded', null],
   ])('Gemini %i %s is judged, inside an array or not', (status, word, details, kind, retryAt) => {
     const body = { error: { code: status, status: word, message: 'as told', details } };
-    for (const shape of [body, [body]]) expect(judged('gemini', status, shape)).toMatchObject({ kind, retryAt, status, message: 'as told', code: word.toLowerCase() });
+    for (const shape of [body, [body]])
+      expect(judged('gemini', status, shape)).toMatchObject({ kind, retryAt, status, message: 'as told', code: word.toLowerCase() });
   });
 
   test.each([
@@ -197,7 +264,10 @@ describe('DeepSeek, Gemini, OpenRouter', () => {
   test('OpenRouter is told of Relay, not of its client', () => {
     const openrouter = adapterFor('openrouter');
     const request = relayRequest({ headers: { 'x-title': 'Cline', 'http-referer': 'https://cline.bot' } });
-    expect(openrouter.headers(context(openrouter, { request }))).toMatchObject({ 'x-title': 'Relay', 'http-referer': expect.stringContaining('relay-local') });
+    expect(openrouter.headers(context(openrouter, { request }))).toMatchObject({
+      'x-title': 'Relay',
+      'http-referer': expect.stringContaining('relay-local'),
+    });
   });
 });
 
@@ -216,7 +286,9 @@ describe('model lists', () => {
   });
 
   test("Ollama's own list is read too", () => {
-    expect(adapterFor('ollama').parseModels({ models: [{ name: 'llama4:latest', model: 'llama4:latest' }, {}] })).toMatchObject([{ id: 'llama4:latest' }]);
+    expect(adapterFor('ollama').parseModels({ models: [{ name: 'llama4:latest', model: 'llama4:latest' }, {}] })).toMatchObject([
+      { id: 'llama4:latest' },
+    ]);
   });
 
   test('an empty list is a list', () => {
@@ -237,16 +309,30 @@ describe('where calls go', () => {
   });
 
   test("a client's own wire is taken where the vendor speaks it natively, unless another was chosen", () => {
-    const wire = (kind: ProviderKind, chosen: 'chat' | 'responses' | null, client: 'chat' | 'responses' | null): string | undefined =>
-      endpointOf(adapterFor(kind), account(kind, { baseUrl: 'http://127.0.0.1:8/v1', wire: chosen }), undefined, client)?.wire;
-    expect([wire('openai', null, 'chat'), wire('openai', null, 'responses'), wire('openai', null, null)]).toEqual(['chat', 'responses', 'responses']);
-    expect([wire('openai', 'responses', 'chat'), wire('compatible', null, 'responses'), wire('compatible', 'responses', 'chat')]).toEqual(['responses', 'chat', 'responses']);
-    expect([wire('chatgpt', 'chat', 'chat'), wire('gemini', 'responses', 'responses'), wire('ollama', null, 'responses')]).toEqual(['responses', 'chat', 'chat']);
+    expect([wireFor('openai', null, 'chat'), wireFor('openai', null, 'responses'), wireFor('openai', null, null)]).toEqual([
+      'chat',
+      'responses',
+      'responses',
+    ]);
+    expect([wireFor('openai', 'responses', 'chat'), wireFor('compatible', null, 'responses'), wireFor('compatible', 'responses', 'chat')]).toEqual([
+      'responses',
+      'chat',
+      'responses',
+    ]);
+    expect([wireFor('chatgpt', 'chat', 'chat'), wireFor('gemini', 'responses', 'responses'), wireFor('ollama', null, 'responses')]).toEqual([
+      'responses',
+      'chat',
+      'chat',
+    ]);
   });
 
   test('a query in the base URL stays behind the path', () => {
-    expect(urlOf({ baseUrl: 'https://x.example/openai/v1?api-version=preview' }, '/responses')).toBe('https://x.example/openai/v1/responses?api-version=preview');
+    expect(urlOf({ baseUrl: 'https://x.example/openai/v1?api-version=preview' }, '/responses')).toBe(
+      'https://x.example/openai/v1/responses?api-version=preview',
+    );
     expect(urlOf({ baseUrl: 'https://x.example/v1/?key=1' }, '/models?limit=2')).toBe('https://x.example/v1/models?limit=2&key=1');
-    expect(endpointOf(adapterFor('azure'), account('azure', { baseUrl: 'https://res.openai.azure.com' }), undefined)?.baseUrl).toBe('https://res.openai.azure.com/openai/v1');
+    expect(endpointOf(adapterFor('azure'), account('azure', { baseUrl: 'https://res.openai.azure.com' }), undefined)?.baseUrl).toBe(
+      'https://res.openai.azure.com/openai/v1',
+    );
   });
 });

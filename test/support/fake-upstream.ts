@@ -36,7 +36,11 @@ export function signedIn(upstream: MockUpstream, name: string): Record<string, s
 }
 
 /** Posts JSON to the mock as one of its accounts, without Relay between. */
-export function postTo(upstream: MockUpstream, path: string, call: { readonly as: string; readonly body: JsonObject; readonly signal?: AbortSignal }): Promise<Response> {
+export function postTo(
+  upstream: MockUpstream,
+  path: string,
+  call: { readonly as: string; readonly body: JsonObject; readonly signal?: AbortSignal },
+): Promise<Response> {
   return fetch(`${upstream.origin}${path}`, {
     method: 'POST',
     headers: { 'content-type': 'application/json', ...signedIn(upstream, call.as) },
