@@ -97,8 +97,9 @@ function wordsOf(text: string): readonly string[] {
 
 function payloadFor(tool: OfferedTool, task: Task): string {
   if (tool.kind === 'function') return JSON.stringify(sampleValue({ type: 'object', ...tool.parameters }, task.userText));
-  // Codex in code mode (0.169, observed 2026-11): the input of `exec` is JavaScript.
-  return tool.name === 'exec' ? 'await tools.exec_command({cmd: "echo relay"})' : task.userText.slice(0, 200) || 'relay';
+  // Codex in code mode (0.169, observed 2026-11): the input of `exec` is JavaScript, and only `text` is told to the model.
+  if (tool.name === 'exec') return 'const said = await tools.exec_command({cmd: "echo relay"}); text(said.output ?? said);';
+  return task.userText.slice(0, 200) || 'relay';
 }
 
 function sentenceFor(task: Task): string {
@@ -110,13 +111,19 @@ function sentenceFor(task: Task): string {
   const output = task.toolOutputs.at(-1);
   if (CHECKPOINT.test(task.userText))
     return 'Summary so far: the user tries Relay with its mock upstream, and everything asked for was done.';
-  if (output !== undefined) return `The tool said: ${excerpt(output)}. That answers: ${excerpt(task.userText)}`;
+  if (output !== undefined) return `The tool said: ${ending(output)}. That answers: ${excerpt(task.userText)}`;
   return `This is the mock upstream, answering: ${excerpt(task.userText)}.${images}`;
 }
 
 function excerpt(text: string): string {
   const line = text.replaceAll(/\s+/g, ' ').trim();
   return line.length > 160 ? `${line.slice(0, 159)}…` : line || 'nothing';
+}
+
+/** The last of a tool's output: shells put their own remarks first. */
+function ending(text: string): string {
+  const line = text.replaceAll(/\s+/g, ' ').trim();
+  return line.length > 160 ? `…${line.slice(-159)}` : line || 'nothing';
 }
 
 function reasoningFor(task: Task): string | null {
