@@ -45,7 +45,10 @@ function placeFault(text: string, root: JsonNode, fault: ConfigFault): PlacedFau
   return { ...placeOf(text, offsetOf(root, path)), path: formatConfigPath(path), message };
 }
 
-/** Reads `config.json` without throwing on what is in it; absent, it is every default. Rejects with a CommandError (78) when it cannot be read. */
+/**
+ * Reads `config.json` without throwing on what is in it; absent, it is every default. Rejects with a CommandError (78) when
+ * it cannot be read.
+ */
 export async function readConfig(home: string): Promise<ConfigReading> {
   const text = await readConfigFile(home);
   return text === null ? { ok: true, config: DEFAULT_CONFIG, text: '' } : readConfigText(text);
@@ -61,7 +64,7 @@ export async function loadConfig(home: string): Promise<Config> {
 /** Every fault in a line of its own, as compilers say it: `…/config.json:12:5 server.port: …`. */
 export function describeFaults(home: string, faults: readonly PlacedFault[]): string {
   const file = homePaths(home).config;
-  return faults.map(({ line, column, path, message }) => `${file}:${line}:${column} ${path === '' ? '' : `${path}: `}${message}`).join('\n');
+  return faults.map(({ line, column, path, message }) => `${file}:${line}:${column} ${[path, message].filter(Boolean).join(': ')}`).join('\n');
 }
 
 async function readConfigFile(home: string): Promise<string | null> {
@@ -148,7 +151,8 @@ function editJson(text: string, path: readonly string[], value: JsonValue): stri
   const [key = '', ...below] = missing;
   const inner = below.reduceRight<JsonValue>((nested, step) => ({ [step]: nested }), value);
   if (!parent?.members || !isJsonObject(parent.value)) {
-    throw new CommandError(EXIT.usage, `${formatConfigPath(path.slice(0, depth))} holds a value, so it has no ${formatConfigPath(missing)}`);
+    const holder = formatConfigPath(path.slice(0, depth));
+    throw new CommandError(EXIT.usage, `${holder} holds a value, so it has no ${formatConfigPath(missing)}`);
   }
   const entry = `\n${indent.repeat(depth + 1)}${JSON.stringify(key)}: ${printValue(inner, indent, depth + 1)}`;
   const last = parent.members.at(-1);

@@ -77,7 +77,7 @@ export function watchConfig(home: string, options: WatchOptions): WatchedConfig 
   };
   const sayUnwatched = (error: unknown): void => log.warn(`config.json is not watched (${errorText(error)}); send SIGHUP after a change`);
 
-  let endWatch = (): void => undefined;
+  let endWatch: (() => void) | null = null;
   try {
     endWatch = watchFolder(home, onChange, sayUnwatched);
   } catch (error) {
@@ -88,7 +88,7 @@ export function watchConfig(home: string, options: WatchOptions): WatchedConfig 
     reload,
     close: () => {
       cancelSettle?.();
-      endWatch();
+      endWatch?.();
     },
   };
 }

@@ -42,7 +42,7 @@ function trim<R extends JournalRecord>(record: R, steps: readonly Trim<R>[], fit
 
 function withoutParts(record: CloseRecord): CloseRecord {
   if (!record.route) return record;
-  const why = record.route.why.map(({ parts: _, ...candidate }) => candidate);
+  const why = record.route.why.map(({ parts: _parts, ...candidate }) => candidate);
   return { ...record, route: { ...record.route, why } };
 }
 
@@ -60,6 +60,9 @@ function keepAttempts(record: CloseRecord, count: number): CloseRecord {
   return { ...record, attempts: kept, attemptsMore: attemptsMore + attempts.length - count };
 }
 
+/** More than any id Relay makes; bounds the one a foreign hand may have put there. */
+const ID_BYTES = 96;
+
 /** Cuts every text in a value, at any depth, to so many bytes of the escaped form it takes in the journal. */
 function shortenStrings<T>(value: T, bytes: number): T {
   return shorten(value, bytes) as T;
@@ -69,7 +72,7 @@ function shorten(value: unknown, bytes: number): unknown {
   if (typeof value === 'string') return shortenString(value, bytes);
   if (Array.isArray(value)) return value.map((item) => shorten(item, bytes));
   if (typeof value !== 'object' || value === null) return value;
-  return Object.fromEntries(Object.entries(value).map(([key, member]) => [key, key === 'id' ? shorten(member, 96) : shorten(member, bytes)]));
+  return Object.fromEntries(Object.entries(value).map(([key, member]) => [key, shorten(member, key === 'id' ? ID_BYTES : bytes)]));
 }
 
 function shortenString(text: string, bytes: number): string {

@@ -2,7 +2,7 @@ import { constants } from 'node:fs';
 import type { Stats } from 'node:fs';
 import { chmod, lstat, mkdir, open, readdir, realpath, stat, unlink } from 'node:fs/promises';
 import { randomBytes } from 'node:crypto';
-import { join, resolve } from 'node:path';
+import { dirname, join, resolve } from 'node:path';
 
 import { CommandError, EXIT } from '../core/errors.ts';
 import { errorCode, errorText } from './error-code.ts';
@@ -41,17 +41,31 @@ export async function openHome(path: string): Promise<string> {
   const wanted = resolve(path);
   try {
     await refuseForeignLink(wanted);
-    await mkdir(wanted, { recursive: true, mode: 0o700 });
+    await makeFolder(wanted);
     const home = await realpath(wanted);
     refuseForeign(await stat(home), home);
     const paths = homePaths(home);
-    for (const folder of [paths.ledger, paths.journal, paths.locks, paths.logs]) await mkdir(folder, { recursive: true, mode: 0o700 });
+    for (const folder of [paths.ledger, paths.journal, paths.locks, paths.logs]) await makeFolder(folder);
     await tighten(home, 2);
     await probeWrite(home);
     return home;
   } catch (error) {
     if (error instanceof CommandError) throw error;
-    throw new CommandError(EXIT.cannotWrite, `cannot use ${wanted}: ${errorText(error)}; make it writable or set RELAY_HOME to another folder`);
+    const remedy = 'make it writable or set RELAY_HOME to another folder';
+    throw new CommandError(EXIT.cannotWrite, `cannot use ${wanted}: ${errorText(error)}; ${remedy}`);
+  }
+}
+
+/** Node's own recursive mkdir never ends where a file system refuses with ENOENT, as /proc does (Node 22, observed 2026-11). */
+async function makeFolder(path: string): Promise<void> {
+  try {
+    await mkdir(path, { mode: 0o700 });
+  } catch (error) {
+    const code = errorCode(error);
+    if (code === 'EEXIST' && (await stat(path)).isDirectory()) return;
+    if (code !== 'ENOENT' || dirname(path) === path) throw error;
+    await makeFolder(dirname(path));
+    await mkdir(path, { mode: 0o700 });
   }
 }
 

@@ -178,5 +178,6 @@ function sealAll(records: readonly JournalRecord[], head: Head): readonly Sealed
 
 async function requireInPlace(file: SegmentFile): Promise<void> {
   if (await file.isInPlace()) return;
-  throw new StorageError('gone', 'the journal was moved or removed while Relay was running; stop Relay, put RELAY_HOME back or start afresh');
+  const remedy = 'stop Relay, then put RELAY_HOME back or start afresh';
+  throw new StorageError('gone', `the journal was moved or removed while Relay was running; ${remedy}`);
 }

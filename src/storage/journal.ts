@@ -49,7 +49,8 @@ export async function openJournal(home: string, options: JournalOptions): Promis
   const disk = options.disk ?? realDisk;
   try {
     const recovery = await recoverJournal(folder, await readPosition(usage), options.clock.now());
-    const tail = await JournalTail.open({ folder, disk, durability: options.durability, segmentBytes: options.segmentBytes ?? 64 << 20 }, recovery);
+    const { durability, segmentBytes = 64 << 20 } = options;
+    const tail = await JournalTail.open({ folder, disk, durability, segmentBytes }, recovery);
     const journal = new GroupCommitJournal(tail, options);
     for (const note of recovery.notes) {
       options.log.warn(`journal: ${note.note}`, note.detail);
@@ -139,7 +140,7 @@ class GroupCommitJournal implements OpenJournal {
 
   async #drain(): Promise<void> {
     // Appends of the same turn go into the same batch.
-    await null;
+    await Promise.resolve();
     while (this.#queue.length > 0) {
       const batch = this.#queue.take();
       this.#inFlight = batch.length;

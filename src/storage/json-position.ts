@@ -67,8 +67,17 @@ export function offsetOf(root: JsonNode, path: readonly string[]): number {
 /** Deeper than any settings; keeps a hostile file from exhausting the stack. */
 const MAX_DEPTH = 200;
 const WHITE = /[ \t\r\n]*/y;
-const STRING = /"(?:[^"\\\u0000-\u001f]|\\(?:["\\/bfnrt]|u[0-9a-fA-F]{4}))*"/y;
+const STRING = /"(?:[^"\\]|\\[^])*"/y;
 const SCALAR = /-?(?:0|[1-9]\d*)(?:\.\d+)?(?:[eE][+-]?\d+)?|true|false|null/y;
+
+/** A string's token takes anything up to its closing quote; escapes and line breaks in it are judged here. */
+function readString(token: string, offset: number): string {
+  try {
+    return String(JSON.parse(token));
+  } catch {
+    throw new JsonSyntaxError('this text has a line break or a wrong escape in it, or its closing quote is missing', offset);
+  }
+}
 
 class JsonReader {
   readonly #text: string;
@@ -96,7 +105,8 @@ class JsonReader {
     const start = this.#offset;
     const token = this.#match(next === '"' ? STRING : SCALAR);
     if (token === null) throw this.#fault(this.#expectation('a value'));
-    return { start, end: this.#offset, value: JSON.parse(token), members: null, items: null };
+    const value = next === '"' ? readString(token, start) : JSON.parse(token);
+    return { start, end: this.#offset, value, members: null, items: null };
   }
 
   #object(depth: number): JsonNode {
@@ -117,7 +127,7 @@ class JsonReader {
     const keyStart = this.#offset;
     const token = this.#match(STRING);
     if (token === null) throw this.#fault(this.#expectation('a key in double quotes'));
-    const key = String(JSON.parse(token));
+    const key = readString(token, keyStart);
     if (before.some((member) => member.key === key)) throw new JsonSyntaxError(`${token} is given twice`, keyStart);
     this.#skipWhite();
     if (!this.#take(':')) throw this.#fault(this.#expectation('":"'));

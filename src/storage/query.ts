@@ -58,7 +58,7 @@ export async function* queryRequests(home: string, query: RequestQuery = {}): As
   const after = parseCursor(query.after);
   const matches = lineTest(query);
   const isOldestFirst = query.order === 'oldest';
-  for (const extent of isOldestFirst ? extents : extents.reverse()) {
+  for (const extent of isOldestFirst ? extents : extents.toReversed()) {
     const order = after ? compareSegments(extent.name, after.segment) : null;
     if (order !== null && order !== 0 && (order < 0) === isOldestFirst) continue;
     const from = order === 0 && after ? after.offset : null;
@@ -115,11 +115,12 @@ function parseCursor(cursor: Cursor | undefined): { readonly segment: string; re
   return parts?.[1] && parts[2] ? { segment: parts[1], offset: Number(parts[2]) } : null;
 }
 
-const CLOSE = Buffer.from('"k":"close"');
+const CLOSE = Buffer.from(`"k":"close"`);
 
 /** Looks at the bytes first: most lines a narrow filter meets need no parsing. */
 function lineTest(filter: RequestFilter): (bytes: Buffer) => JournalLine<CloseRecord> | null {
-  const needles = [filter.id, filter.client, filter.account].filter((text) => text !== undefined && /^[\w.-]+$/.test(text)).map((text) => Buffer.from(`"${text}"`));
+  const named = [filter.id, filter.client, filter.account].filter((text) => text !== undefined && /^[\w.-]+$/.test(text));
+  const needles = named.map((text) => Buffer.from(`"${text}"`));
   return (bytes) => {
     if (!bytes.includes(CLOSE) || needles.some((needle) => !bytes.includes(needle))) return null;
     const line = readCloseLine(bytes);

@@ -107,7 +107,7 @@ export async function listExtents(folder: string): Promise<Extent[]> {
     index = passed ? lastUpTo(names, passed.after) : index - 1;
     cut = passed && names[index] === passed.after ? passed.offset : null;
   }
-  return extents.reverse();
+  return extents.toReversed();
 }
 
 /** Index of the given segment or the nearest one before it; -1 when there is none. */

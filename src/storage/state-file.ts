@@ -65,11 +65,17 @@ function firstFault(error: unknown): string {
   return `${issue['path'].join('.') || 'the file'}: ${String(issue['message'])}`;
 }
 
-async function loadState(document: JsonDocument<State>, { clock, log }: StateOptions): Promise<{ readonly state: State; readonly isOnDisk: boolean }> {
+interface Loaded {
+  readonly state: State;
+  readonly isOnDisk: boolean;
+}
+
+async function loadState(document: JsonDocument<State>, { clock, log }: StateOptions): Promise<Loaded> {
   const content = await document.load();
   if (content.kind === 'value') return { state: content.value, isOnDisk: true };
   if (content.kind === 'invalid' && content.error instanceof NewerStateError) {
-    throw new CommandError(EXIT.configuration, `${document.path}: ${content.message}; start that version, or move the file away to begin anew`);
+    const remedy = 'start that version, or move the file away to begin anew';
+    throw new CommandError(EXIT.configuration, `${document.path}: ${content.message}; ${remedy}`);
   }
   const backup = await document.loadBackup();
   if (backup.kind === 'value') {
@@ -160,7 +166,7 @@ class StateFile implements StateStore {
 
   async #write(): Promise<StorageError | null> {
     // Changes of the same turn go into the same write.
-    await null;
+    await Promise.resolve();
     if (this.#pending.length === 0) return null;
     let written: readonly Pending[] = [];
     try {

@@ -84,7 +84,9 @@ function parseUsage<T>(value: unknown, folder: Folder<T>): UsageDocument<T> {
   return { version: 1, position, totals: folder.parse(value['totals']) };
 }
 
-async function loadStored<T>(adapter: JsonDocument<UsageDocument<T>>, folder: Folder<T>, options: TotalsOptions): Promise<UsageDocument<T>> {
+async function loadStored<T>(
+  adapter: JsonDocument<UsageDocument<T>>, folder: Folder<T>, options: TotalsOptions,
+): Promise<UsageDocument<T>> {
   const content = await adapter.load();
   if (content.kind === 'value') return content.value;
   if (content.kind === 'invalid') {
@@ -99,7 +101,7 @@ async function isUsable(journal: string, extents: readonly Extent[], position: P
   if (position === null) return true;
   if (await isInJournal(journal, position)) return true;
   const holder = extents.findLast(({ header }) => header !== null && header.seq <= position.seq);
-  if (!holder) return extents.length === 0 || extents.every(({ header }) => header !== null && header.seq > position.seq);
+  if (!holder) return extents.every(({ header }) => header !== null && header.seq > position.seq);
   for await (const { lines } of readForward(join(journal, holder.name), 0, holder.end)) {
     for (const { bytes } of lines) {
       const seal = readSeal(bytes);
@@ -109,7 +111,9 @@ async function isUsable(journal: string, extents: readonly Extent[], position: P
   return true;
 }
 
-async function catchUp<T>(journal: string, extents: readonly Extent[], start: UsageDocument<T>, folder: Folder<T>): Promise<UsageDocument<T>> {
+async function catchUp<T>(
+  journal: string, extents: readonly Extent[], start: UsageDocument<T>, folder: Folder<T>,
+): Promise<UsageDocument<T>> {
   let { position, totals } = start;
   const known = position !== null && (await isInJournal(journal, position)) ? position : null;
   for (const { name, end } of extents) {

@@ -48,7 +48,7 @@ export interface SegmentReport {
   readonly fault: LedgerFault | null;
 }
 
-const PRUNED_NOTE = Buffer.from('"k":"note","note":"pruned"');
+const PRUNED_NOTE = Buffer.from(`"k":"note","note":"pruned"`);
 
 /**
  * Checks every line's number and hash and every join between segments. Reads a block at a time, whatever the journal's

@@ -2,7 +2,7 @@ import { mkdtemp, readFile, stat, symlink, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 
-import fc from 'fast-check';
+import * as fc from 'fast-check';
 import { afterAll, describe, expect, test } from 'vitest';
 
 import { configJsonSchema, DEFAULT_CONFIG } from '../../src/core/config.ts';
@@ -56,7 +56,9 @@ describe('reading', () => {
     ['{ "strict" true }', 1, 12, 'expected ":"'],
     ['{ "strict": true } x', 1, 20, 'nothing may follow'],
     ['{ "strict": true,\n  "strict": false }', 2, 3, '"strict" is given twice'],
-    ['{ "strict": "a\nb" }', 1, 13, 'expected a value'],
+    ['{ "strict": "a\nb" }', 1, 13, 'this text has a line break'],
+    ['{ "a\\x": 1 }', 1, 3, 'wrong escape'],
+    ['{ "strict": "open }', 1, 13, 'expected a value'],
     [`${'['.repeat(1_000)}`, 1, 202, 'nested too deeply'],
     ['{\n  "server": {\n    "port": "x"\n  }\n}', 3, 5, 'server.port: '],
     ['{\n  "server": {\n    "prot": 1\n  }\n}', 3, 5, 'server.prot: there is no such setting'],
@@ -67,14 +69,15 @@ describe('reading', () => {
   ])('S06: %j is refused at its place with 78, and left as it is', async (text, line, column, message) => {
     const home = await homeWith(text);
     const failure: unknown = await loadConfig(home).catch((error: unknown) => error);
-    expect(failure).toMatchObject({ exitCode: 78, message: expect.stringContaining(`config.json:${line}:${column} ${message.startsWith('server') ? message : ''}`) });
+    expect(failure).toMatchObject({ exitCode: 78, message: expect.stringContaining(`config.json:${line}:${column} `) });
     expect(failure).toMatchObject({ message: expect.stringContaining(message) });
     expect(await readFile(join(home, 'config.json'), 'utf8')).toBe(text);
   });
 
   test('every fault is named, one a line', () => {
     const reading = readConfigText('{\n "strict": 1,\n "keychain": "x"\n}');
-    expect(reading.ok ? [] : describeFaults('/h', reading.faults).split('\n').map((line) => line.split(' ')[0])).toEqual(['/h/config.json:2:2', '/h/config.json:3:2']);
+    const lines = reading.ok ? [] : describeFaults('/h', reading.faults).split('\n');
+    expect(lines.map((line) => line.split(' ')[0])).toEqual(['/h/config.json:2:2', '/h/config.json:3:2']);
   });
 
   test('agrees with JSON.parse on every JSON text, and on every broken one', () => {
@@ -104,8 +107,10 @@ describe('setting one value', () => {
   test.each<[string, string, unknown, string]>([
     ['replaces a value and nothing else', 'server.port', 7500, GOOD.replace('7400', '7500')],
     ['inserts beside others', 'server.websocket', false, GOOD.replace('"maxBodyMb": 8 }', '"maxBodyMb": 8,\n    "websocket": false }')],
-    ['makes the objects in between', 'retry.maxAttempts', 2, GOOD.replace('  }\n}\n', '  },\n  "retry": {\n    "maxAttempts": 2\n  }\n}\n')],
-    ['takes quoted parts', 'models.aliases."gpt-6.1"', 'gpt-6-sol', GOOD.replace('"gpt-6-luna" }', '"gpt-6-luna",\n      "gpt-6.1": "gpt-6-sol" }')],
+    ['makes the objects in between', 'retry.maxAttempts', 2,
+      GOOD.replace('  }\n}\n', '  },\n  "retry": {\n    "maxAttempts": 2\n  }\n}\n')],
+    ['takes quoted parts', 'models.aliases."gpt-6.1"', 'gpt-6-sol',
+      GOOD.replace('"gpt-6-luna" }', '"gpt-6-luna",\n      "gpt-6.1": "gpt-6-sol" }')],
   ])('%s', async (_, path, value, expected) => {
     const home = await homeWith(GOOD);
     const config = await setConfigValue(home, path, value as never);
@@ -122,7 +127,8 @@ describe('setting one value', () => {
   });
 
   test.each([
-    ['server.port', 'abc', 2, 'server.port'], ['server.prot', 1, 2, 'there is no such setting'], ['strict.deep', 1, 2, 'strict'], ['', 1, 2, 'path of a setting'],
+    ['server.port', 'abc', 2, 'server.port'], ['server.prot', 1, 2, 'there is no such setting'],
+    ['strict.deep', 1, 2, 'strict'], ['', 1, 2, 'path of a setting'],
   ])('refuses %s = %j and leaves the file', async (path, value, exitCode, message) => {
     const home = await homeWith(GOOD);
     await expect(setConfigValue(home, path, value)).rejects.toMatchObject({ exitCode, message: expect.stringContaining(message) });
@@ -150,7 +156,9 @@ describe('setting one value', () => {
 
   test('paths are split at dots outside quotes', () => {
     expect(parseConfigPath('models.aliases."gpt-6.1".models')).toEqual(['models', 'aliases', 'gpt-6.1', 'models']);
-    for (const wrong of ['', '.', 'a.', '.a', 'a..b', 'a."b', '"a"b']) expect(() => parseConfigPath(wrong), wrong).toThrow('path of a setting');
+    for (const wrong of ['', '.', 'a.', '.a', 'a..b', 'a."b', '"a"b']) {
+      expect(() => parseConfigPath(wrong), wrong).toThrow('path of a setting');
+    }
   });
 
   test('a value that is not there is said', () => {
@@ -166,19 +174,20 @@ describe('watching', () => {
     const clock = fakeClock();
     const log = keptLog();
     const seen: Config[] = [];
-    let touched: (name: string | null) => void = () => undefined;
+    const touched: ((name: string | null) => void)[] = [];
+    const touch = (name: string): void => touched.forEach((heard) => heard(name));
     const watched = watchConfig(home, {
       clock, log, config: await loadConfig(home), onChange: (config) => seen.push(config),
       watchFolder: (_, onChange) => {
-        touched = onChange;
+        touched.push(onChange);
         return () => undefined;
       },
     });
     await writeFile(join(home, 'config.json'), GOOD.replace('7400', '7401'));
-    touched('state.json');
+    touch('state.json');
     expect(clock.pending).toBe(0);
-    touched('config.json');
-    touched('config.json');
+    touch('config.json');
+    touch('config.json');
     expect(clock.pending).toBe(1);
     clock.advance(100);
     await waitFor(() => seen.length === 1);
@@ -204,7 +213,8 @@ describe('watching', () => {
       const timer = setTimeout(callback, ms);
       return () => clearTimeout(timer);
     } };
-    const watched = watchConfig(home, { clock, log: keptLog(), config: await loadConfig(home), onChange: (config) => seen.push(config.server.port), settleMs: 5 });
+    const onChange = (config: Config): number => seen.push(config.server.port);
+    const watched = watchConfig(home, { clock, log: keptLog(), config: await loadConfig(home), onChange, settleMs: 5 });
     await setConfigValue(home, 'server.port', 7402);
     await waitFor(() => seen.at(-1) === 7402);
     watched.close();

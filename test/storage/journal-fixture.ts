@@ -40,7 +40,9 @@ export function closing(id: string, change: Partial<CloseRecord> = {}): CloseRec
     v: 1, t: NOON, k: 'close', id, client: 'default', member: null, project: null, env: null, endpoint: 'responses', stream: true,
     model: { asked: 'fast', sent: 'gpt-6-luna', ran: 'gpt-6-luna' }, provider: 'chatgpt', account: 'personal', status: 200,
     outcome: 'ok', error: null,
-    attempts: [{ account: 'personal', provider: 'chatgpt', model: 'gpt-6-luna', t: NOON, ms: 812, status: 200, error: null, phase: 'committed' }],
+    attempts: [
+      { account: 'personal', provider: 'chatgpt', model: 'gpt-6-luna', t: NOON, ms: 812, status: 200, error: null, phase: 'committed' },
+    ],
     tokens: { input: 120, cached: 20, cacheWrite: 0, output: 40, reasoning: 8, estimated: false },
     tier: { asked: null, served: 'default' }, cost: { list: 1_000, charged: 0, price: 'gpt-6-luna 2026-09-01' },
     ms: { queue: 0, ttft: 210, total: 812 },

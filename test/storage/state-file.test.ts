@@ -112,7 +112,9 @@ describe('notes', () => {
 });
 
 describe('S05: a damaged file', () => {
-  test.each([['garbage', '{"version":1,"acc'], ['nothing', ''], ['another shape', '{"version":1,"accounts":7}'], ['zeros', '\0\0\0\0']])('%s: the version before is taken and said, the damaged one kept', async (_, damage) => {
+  test.each([
+    ['garbage', '{"version":1,"acc'], ['nothing', ''], ['another shape', '{"version":1,"accounts":7}'], ['zeros', '\0\0\0\0'],
+  ])('%s: the version before is taken and said, the damaged one kept', async (_, damage) => {
     const first = await open();
     await first.state.update(budgetOf('a'));
     await first.state.update(budgetOf('b'));
