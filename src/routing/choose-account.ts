@@ -72,7 +72,12 @@ export function chooseAccount(candidates: readonly Candidate[], request: ChoiceR
   };
 }
 
-function judge(candidates: readonly Candidate[], request: ChoiceRequest): { readonly scored: readonly Scored[]; readonly out: readonly PutOut[] } {
+interface Judged {
+  readonly scored: readonly Scored[];
+  readonly out: readonly PutOut[];
+}
+
+function judge(candidates: readonly Candidate[], request: ChoiceRequest): Judged {
   const scored: Scored[] = [];
   const out: PutOut[] = [];
   const isSpent = candidates.some((candidate) => isSpentSubscription(candidate, request, request.now));
@@ -162,19 +167,11 @@ function soonest(out: readonly PutOut[]): EpochMs | null {
 function recordsOf(winner: Scored | undefined, scored: readonly Scored[], out: readonly PutOut[]): CandidateRecord[] {
   const order = scored.toSorted((left, right) => (right === winner ? 1 : 0) - (left === winner ? 1 : 0) || right.score - left.score);
   return [
-    ...order.map(({ candidate, score, parts }) => ({ account: candidate.account.name, score: rounded(score), parts: roundedParts(parts) })),
+    ...order.map(({ candidate, score, parts }) => ({ account: candidate.account.name, score, parts })),
     ...out.map(({ candidate, exclusion }) => ({
       account: candidate.account.name, out: exclusion.out, ...(exclusion.until !== null && { until: exclusion.until }),
     })),
   ];
-}
-
-const rounded = (value: number): number => Math.round(value * 1_000) / 1_000;
-
-function roundedParts({ headroom, lapse, load, speed, reliability, cost }: ScoreParts): Record<string, number> {
-  return {
-    headroom: rounded(headroom), lapse: rounded(lapse), load: rounded(load), speed: rounded(speed), reliability: rounded(reliability), cost: rounded(cost),
-  };
 }
 
 /** Whether a request should wait for `waitUntil` rather than be refused: 10 s at most. */
@@ -184,13 +181,24 @@ export function isWorthWaiting(decision: Decision, now: EpochMs): boolean {
 
 const MOST_RECORDED = 8;
 
-/** The decision as the journal keeps it: eight candidates, the rest counted. */
+/** The decision as the journal keeps it: eight candidates with their parts to three digits, the rest counted. */
 export function routeRecord(decision: Decision): RouteRecord {
   const more = decision.candidates.length - MOST_RECORDED;
   return {
     strategy: decision.strategy,
     sticky: decision.sticky,
-    why: decision.candidates.slice(0, MOST_RECORDED),
+    why: decision.candidates.slice(0, MOST_RECORDED).map(inThreeDigits),
     ...(more > 0 && { more }),
   };
 }
+
+function inThreeDigits(record: CandidateRecord): CandidateRecord {
+  const { score, parts } = record;
+  return {
+    ...record,
+    ...(score !== undefined && { score: rounded(score) }),
+    ...(parts !== undefined && { parts: Object.fromEntries(Object.entries(parts).map(([name, part]) => [name, rounded(part)])) }),
+  };
+}
+
+const rounded = (value: number): number => Math.round(value * 1_000) / 1_000;

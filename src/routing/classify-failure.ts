@@ -82,8 +82,10 @@ function failureOf(facts: ErrorFacts, phase: Phase, receivedAt: EpochMs, body: s
   };
 }
 
+const WAITING_KINDS: ReadonlySet<FailureKind> = new Set(['rate-limited', 'quota-exhausted', 'overloaded', 'account-refused', 'challenge']);
+
 function mayWait(kind: FailureKind): boolean {
-  return kind === 'rate-limited' || kind === 'quota-exhausted' || kind === 'overloaded' || kind === 'account-refused' || kind === 'challenge';
+  return WAITING_KINDS.has(kind);
 }
 
 /** A quota of the plan names its bucket; a throttle is about the whole account unless it names an extra bucket. */
@@ -98,12 +100,15 @@ function messageOf(facts: ErrorFacts, kind: FailureKind): string {
   const status = facts.status === null ? 'an error' : `HTTP ${facts.status}`;
   if (kind === 'challenge' || facts.form === 'page') {
     const ray = facts.headers['cf-ray'];
-    return `The upstream answered ${status} with ${facts.form === 'page' ? 'a web page' : 'no reason'}${ray === undefined ? '' : ` (cf-ray ${redactMessage(ray)})`}`;
+    const what = facts.form === 'page' ? 'a web page' : 'no reason';
+    return `The upstream answered ${status} with ${what}${ray === undefined ? '' : ` (cf-ray ${redactMessage(ray)})`}`;
   }
   return redactMessage(facts.message) || `The upstream answered ${status} without a reason`;
 }
 
+const REQUEST_ID_HEADERS = ['x-request-id', 'x-oai-request-id', 'request-id', 'apim-request-id', 'cf-ray'] as const;
+
 function requestIdOf(headers: Headers): string | null {
-  const id = headers['x-request-id'] ?? headers['x-oai-request-id'] ?? headers['request-id'] ?? headers['apim-request-id'] ?? headers['cf-ray'];
-  return id === undefined || id === '' ? null : redactMessage(id).slice(0, 120);
+  const name = REQUEST_ID_HEADERS.find((header) => (headers[header] ?? '') !== '');
+  return name === undefined ? null : redactMessage(headers[name] ?? '').slice(0, 120);
 }

@@ -53,12 +53,17 @@ export function cooldownOf(wait: Wait, now: EpochMs, random: number): Cooldown {
 
 /** Adds a cooldown in place of an older one of the same scope and reason, and forgets those long ended. */
 export function withCooldown(cooldowns: readonly Cooldown[], added: Cooldown): Cooldown[] {
-  const kept = cooldowns.filter((old) => (old.scope !== added.scope || old.reason !== added.reason) && added.since - old.until < REMEMBER_MS);
-  return [...kept, added];
+  const isReplaced = (old: Cooldown): boolean => old.scope === added.scope && old.reason === added.reason;
+  return [...cooldowns.filter((old) => !isReplaced(old) && added.since - old.until < REMEMBER_MS), added];
+}
+
+export interface WaitBounds {
+  readonly baseMs: number;
+  readonly capMs: number;
 }
 
 /** Twice the last wait for this reason, between `baseMs` and `capMs`; `baseMs` when the last one ended long ago. */
-export function growingWait(health: AccountHealth, reason: string, bounds: { readonly baseMs: number; readonly capMs: number }, now: EpochMs): number {
+export function growingWait(health: AccountHealth, reason: string, bounds: WaitBounds, now: EpochMs): number {
   const last = health.cooldowns.find((cooldown) => cooldown.reason === reason && now - cooldown.until < REMEMBER_MS);
   if (last === undefined) return bounds.baseMs;
   return Math.min(bounds.capMs, Math.max(bounds.baseMs, 2 * (last.until - last.since)));

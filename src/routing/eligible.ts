@@ -8,7 +8,9 @@ import { blockedUntil } from './health.ts';
 /** What puts a candidate out of a choice; `until` when it ends by itself. */
 export interface Exclusion {
   readonly out:
-    | 'not-allowed' | 'no-such-model' | 'paused' | 'needs-login' | 'locked' | 'tried' | 'cooldown' | 'breaker' | 'probe' | 'endpoint' | 'busy' | 'paid';
+    | 'not-allowed' | 'no-such-model' | 'paused' | 'needs-login' | 'locked' // until a person acts
+    | 'cooldown' | 'breaker' | 'endpoint' | 'probe' | 'busy' // for a while
+    | 'tried' | 'paid'; // for this request
   readonly until: EpochMs | null;
   /** The cooldown's own word, where one is the cause. */
   readonly reason: string | null;

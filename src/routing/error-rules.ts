@@ -41,7 +41,9 @@ const UNAUTHORIZED_CODES = new Set([
   'unauthenticated', 'unauthorized', 'account_session_expired', 'app_session_terminated',
 ]);
 
-const RATE_CODES = new Set(['rate_limit_exceeded', 'rate_limit_error', 'rate_limited', 'too_many_requests', 'resource_exhausted', 'tokens', 'requests']);
+const RATE_CODES = new Set([
+  'rate_limit_exceeded', 'rate_limit_error', 'rate_limited', 'too_many_requests', 'resource_exhausted', 'tokens', 'requests',
+]);
 
 const MODEL_CODES = new Set([
   'model_not_found', 'model_not_supported', 'model_not_available', 'model_not_allowed', 'unsupported_model', 'model_unavailable',
@@ -56,6 +58,9 @@ const MODEL_TEXTS = [
   /\bnot have access to (?:the |this )?model/i,
   /\bno endpoints found for /i,
 ];
+
+/** Characters of a message that are matched on: what a hostile one can cost is bounded. */
+const LONGEST_READ = 2_000;
 
 const CONTEXT_TEXT = /maximum context length|context window|context_length|prompt is too long|input is too long|too many input tokens/i;
 const CAPACITY_TEXT = /model is (?:currently )?(?:at capacity|overloaded)|currently (?:overloaded|experiencing high demand)/i;
@@ -78,22 +83,38 @@ interface Rule {
  */
 const RULES: readonly Rule[] = [
   { kind: 'challenge', code: 'challenge', holds: (facts) => facts.form === 'page' },
-  { kind: 'foreign-ciphertext', code: 'invalid_encrypted_content', holds: (facts) => says(facts, CIPHERTEXT_CODES) || CIPHERTEXT_TEXT.test(bounded(facts)) },
+  {
+    kind: 'foreign-ciphertext',
+    code: 'invalid_encrypted_content',
+    holds: (facts) => says(facts, CIPHERTEXT_CODES) || tells(facts, CIPHERTEXT_TEXT),
+  },
   { kind: 'login-dead', code: 'account_deactivated', holds: (facts) => says(facts, ACCOUNT_GONE_CODES) },
   { kind: 'quota-exhausted', code: 'usage_limit_reached', holds: saysQuotaIsSpent },
-  { kind: 'invalid-request', code: 'context_length_exceeded', holds: (facts) => facts.status !== 429 && CONTEXT_TEXT.test(bounded(facts)) && isRequestFault(facts) },
-  { kind: 'invalid-request', code: 'invalid_request_error', holds: (facts) => says(facts, FINAL_CODES) || (facts.code?.startsWith('image_') ?? false) },
-  { kind: 'overloaded', code: 'model_at_capacity', holds: (facts) => CAPACITY_TEXT.test(bounded(facts)) },
+  { kind: 'invalid-request', code: 'context_length_exceeded', holds: (facts) => isRequestFault(facts) && tells(facts, CONTEXT_TEXT) },
+  {
+    kind: 'invalid-request',
+    code: 'invalid_request_error',
+    holds: (facts) => says(facts, FINAL_CODES) || (facts.code?.startsWith('image_') ?? false),
+  },
+  { kind: 'overloaded', code: 'model_at_capacity', holds: (facts) => tells(facts, CAPACITY_TEXT) },
   { kind: 'model-refused', code: 'model_not_found', holds: isAboutTheModel },
-  { kind: 'unauthorized', code: 'unauthorized', holds: (facts) => facts.status === 401 || (mayBe(facts, [403]) && says(facts, UNAUTHORIZED_CODES)) },
-  { kind: 'rate-limited', code: 'rate_limit_exceeded', holds: (facts) => facts.status === 429 || (mayBe(facts, [403, 503]) && says(facts, RATE_CODES)) },
-  { kind: 'invalid-request', code: 'content_filter', holds: (facts) => facts.status === 403 && CONTENT_TEXT.test(bounded(facts)) },
+  {
+    kind: 'unauthorized',
+    code: 'unauthorized',
+    holds: (facts) => facts.status === 401 || (mayBe(facts, [403]) && says(facts, UNAUTHORIZED_CODES)),
+  },
+  {
+    kind: 'rate-limited',
+    code: 'rate_limit_exceeded',
+    holds: (facts) => facts.status === 429 || (mayBe(facts, [403, 503]) && says(facts, RATE_CODES)),
+  },
+  { kind: 'invalid-request', code: 'content_filter', holds: (facts) => facts.status === 403 && tells(facts, CONTENT_TEXT) },
   { kind: 'account-refused', code: 'payment_required', holds: (facts) => facts.status === 402 },
   { kind: 'account-refused', code: 'account_refused', holds: (facts) => facts.status === 403 && facts.form === 'json' },
   // A bare 403 or 407 and a redirect come from something in front of the upstream, which says nothing of the account.
   { kind: 'challenge', code: 'challenge', holds: (facts) => facts.status === 403 || facts.status === 407 || isRedirect(facts.status) },
   { kind: 'overloaded', code: 'server_error', holds: (facts) => says(facts, OVERLOAD_CODES) || isServerFault(facts.status) },
-  { kind: 'invalid-request', code: 'invalid_request_error', holds: (facts) => (facts.status !== null && facts.status >= 400) || isRequestFault(facts) },
+  { kind: 'invalid-request', code: 'invalid_request_error', holds: (facts) => isRequestFault(facts) || (facts.status ?? 0) >= 400 },
 ];
 
 /** Judges what an upstream said. Total: an error that says nothing at all, inside a stream, is the server's. */
@@ -107,7 +128,8 @@ export function judgeError(facts: ErrorFacts): Verdict {
 /** Types that only repeat the status: never recorded in place of a code. */
 const PLAIN_TYPES = new Set([
   'invalid_request_error', 'server_error', 'error', 'rate_limit_error', 'tokens', 'requests', 'authentication_error', 'permission_error',
-  'not_found_error', 'billing_error', 'api_error', 'resource_exhausted', 'unauthenticated', 'permission_denied', 'not_found', 'invalid_argument',
+  'not_found_error', 'billing_error', 'api_error', 'resource_exhausted', 'unauthenticated', 'permission_denied', 'not_found',
+  'invalid_argument',
 ]);
 
 function wordOf(facts: ErrorFacts, rule: Rule): string {
@@ -118,6 +140,11 @@ function wordOf(facts: ErrorFacts, rule: Rule): string {
   return rule.kind === 'overloaded' && rule.code === 'server_error' && facts.status !== null ? `http_${facts.status}` : rule.code;
 }
 
+/** Matches the message, of which a bounded part is looked at. */
+function tells(facts: ErrorFacts, pattern: RegExp): boolean {
+  return pattern.test(facts.message.slice(0, LONGEST_READ));
+}
+
 function says(facts: ErrorFacts, words: ReadonlySet<string>): boolean {
   return (facts.code !== null && words.has(facts.code)) || (facts.type !== null && words.has(facts.type));
 }
@@ -125,7 +152,7 @@ function says(facts: ErrorFacts, words: ReadonlySet<string>): boolean {
 function saysQuotaIsSpent(facts: ErrorFacts): boolean {
   if (says(facts, QUOTA_CODES)) return true;
   if (facts.status !== 429 && facts.status !== null) return false;
-  return QUOTA_TEXT.test(bounded(facts)) || (facts.status === 429 && (facts.headers['x-codex-rate-limit-reached-type'] ?? '') !== '');
+  return tells(facts, QUOTA_TEXT) || (facts.status === 429 && (facts.headers['x-codex-rate-limit-reached-type'] ?? '') !== '');
 }
 
 /** True when the status is one of these, or when there is none: an error inside a stream has only words. */
@@ -149,14 +176,8 @@ function isRequestFault(facts: ErrorFacts): boolean {
 function isAboutTheModel(facts: ErrorFacts): boolean {
   if (says(facts, MODEL_CODES)) return true;
   if (facts.status === 429 || (facts.status !== null && facts.status >= 500)) return false;
-  const text = bounded(facts);
-  if (MODEL_TEXTS.some((pattern) => pattern.test(text))) return true;
-  if (facts.status === 403) return facts.form === 'json' && /\bmodel\b/i.test(text) && !CONTENT_TEXT.test(text);
+  if (MODEL_TEXTS.some((pattern) => tells(facts, pattern))) return true;
+  if (facts.status === 403) return facts.form === 'json' && tells(facts, /\bmodel\b/i) && !tells(facts, CONTENT_TEXT);
   // A generation path that is not there for this account: the account is not blamed, another one is asked.
-  return facts.status === 404 && facts.param === null && !OTHER_THING.test(text);
-}
-
-/** Enough of the message to match on; what a hostile one can cost is bounded with it. */
-function bounded(facts: ErrorFacts): string {
-  return facts.message.slice(0, 2_000);
+  return facts.status === 404 && facts.param === null && !tells(facts, OTHER_THING);
 }

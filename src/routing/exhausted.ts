@@ -43,7 +43,8 @@ export function exhausted(candidates: readonly Candidate[], exhaustion: Exhausti
   if (candidates.length === 0) return new RelayError('no_account', 'No account is set up. Add one: relay keys add');
   const allowed = candidates.filter(({ account }) => wanted.clientAccounts === null || wanted.clientAccounts.includes(account.name));
   if (allowed.length === 0) {
-    return new RelayError('no_account', `None of this client's accounts (${listOf(wanted.clientAccounts ?? [])}) exists. See: relay keys list`);
+    const names = listOf(wanted.clientAccounts ?? []);
+    return new RelayError('no_account', `None of this client's accounts (${names}) exists. See: relay keys list`);
   }
   const serving = allowed.filter(({ servesModel }) => servesModel);
   const outed = serving.map((candidate) => outOf(candidate, serving, wanted, now));
@@ -53,7 +54,8 @@ export function exhausted(candidates: readonly Candidate[], exhaustion: Exhausti
   if (limited.length > 0) return limitError(limited, outed, now);
   const passing = outed.filter(({ out }) => out === 'breaker' || out === 'endpoint' || out === 'probe' || out === 'busy');
   if (passing.length > 0) return overloadError(passing, outed, now);
-  return new RelayError('no_account', `No account can serve '${wanted.model}' now. ${describe(outed, now)}`, retryDetails(soonestOf(outed), now));
+  const message = `No account can serve '${wanted.model}' now. ${describe(outed, now)}`;
+  return new RelayError('no_account', message, retryDetails(soonestOf(outed), now));
 }
 
 function outOf(candidate: Candidate, all: readonly Candidate[], wanted: Wanted, now: EpochMs): Outed {
@@ -89,7 +91,8 @@ function modelError(outed: readonly Outed[], wanted: Wanted, last: Exhaustion['l
 function lastError(last: NonNullable<Exhaustion['last']>, outed: readonly Outed[], now: EpochMs): RelayError {
   const error = giveUpError(last.failure, last.accountName, now);
   const others = outed.filter(({ candidate, out }) => candidate.account.name !== last.accountName && out !== 'tried');
-  return others.length === 0 ? error : new RelayError(error.code, `${error.message}. No other account can serve: ${describe(others, now)}`, error.details);
+  if (others.length === 0) return error;
+  return new RelayError(error.code, `${error.message}. No other account can serve: ${describe(others, now)}`, error.details);
 }
 
 /** 429 with the soonest moment; in the shape Codex shows its user where a ChatGPT quota is the cause. */
@@ -114,7 +117,8 @@ function isQuotaWord(reason: string | null): boolean {
 }
 
 function overloadError(passing: readonly Outed[], outed: readonly Outed[], now: EpochMs): RelayError {
-  return new RelayError('overloaded', `The upstream is not answering well or every slot is taken. ${describe(outed, now)}`, retryDetails(soonestOf(passing) ?? now, now));
+  const message = `The upstream is not answering well or every slot is taken. ${describe(outed, now)}`;
+  return new RelayError('overloaded', message, retryDetails(soonestOf(passing) ?? now, now));
 }
 
 function momentOf({ resetsAt, until }: Outed): EpochMs {

@@ -1,6 +1,6 @@
 import type { ErrorCode } from '../core/errors.ts';
 import { RelayError } from '../core/errors.ts';
-import type { Failure } from '../core/failure.ts';
+import type { Failure, Phase } from '../core/failure.ts';
 import type { EpochMs } from '../core/units.ts';
 import { SECOND_MS } from '../core/units.ts';
 
@@ -33,7 +33,7 @@ export function giveUpError(failure: Failure, accountName: string, now: EpochMs)
     case 'login-dead':
       return new RelayError('no_account', `${about}${failure.message}. Sign in again: relay keys login ${accountName}`);
     case 'refresh-unavailable':
-      return new RelayError('no_account', `${about}its sign-in could not be refreshed (${failure.message}). Check: relay keys test ${accountName}`, retryDetails(failure.retryAt, now));
+      return new RelayError('no_account', `${about}the sign-in could not be refreshed (${failure.message}). Try: relay keys test ${accountName}`);
     case 'credential-unavailable':
       return new RelayError('no_account', `${about}${failure.message}. Check: relay doctor`);
     case 'account-refused':
@@ -48,7 +48,7 @@ export function giveUpError(failure: Failure, accountName: string, now: EpochMs)
     case 'certificate-invalid':
       return new RelayError('upstream_error', `${about}${failure.message}`);
     case 'cut':
-      return new RelayError(failure.phase === 'request' || failure.phase === 'connect' ? 'upstream_error' : 'upstream_stream_truncated', `${about}${failure.message}`);
+      return new RelayError(beganToAnswer(failure.phase) ? 'upstream_stream_truncated' : 'upstream_error', `${about}${failure.message}`);
     case 'timed-out':
       return new RelayError('upstream_timeout', `${about}${failure.message}`);
     case 'invalid-response':
@@ -85,11 +85,18 @@ function isRequestStatus(status: number): boolean {
   return status >= 400 && status < 500 && status !== 401 && status !== 402 && status !== 403 && status !== 407 && status !== 429;
 }
 
+function beganToAnswer(phase: Phase): boolean {
+  return phase === 'stream' || phase === 'committed';
+}
+
 function isSuccess(status: number | null): boolean {
   return status !== null && status >= 200 && status < 300;
 }
 
-const OVERLOAD_WORDS = new Set(['server_is_overloaded', 'slow_down', 'overloaded', 'overloaded_error', 'engine_overloaded', 'model_at_capacity', 'service_unavailable', 'unavailable']);
+const OVERLOAD_WORDS = new Set([
+  'server_is_overloaded', 'slow_down', 'overloaded', 'overloaded_error', 'engine_overloaded', 'model_at_capacity', 'service_unavailable',
+  'unavailable',
+]);
 
 function overloadCode(failure: Failure): ErrorCode {
   if (failure.status === 408) return 'upstream_timeout';

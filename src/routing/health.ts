@@ -71,7 +71,7 @@ function waitFor(health: AccountHealth, failure: Failure, { now, model, ejection
       const scope = limitScope(failure);
       const told = hint ?? resetOfBucket(health, failure, now);
       if (told !== null) return { scope, reason, from: { told } };
-      return { scope, reason, from: { ladderMs: isRefusedForLong(failure) ? REFUSED_MS : ladderMs(health) } };
+      return { scope, reason, from: { ladderMs: isRefusedForLong(failure) ? REFUSED_MS : rungMs(health) } };
     }
     case 'unauthorized':
       return { scope: 'account', reason: 'unauthorized', from: { ladderMs: REFUSED_MS } };
@@ -80,11 +80,14 @@ function waitFor(health: AccountHealth, failure: Failure, { now, model, ejection
     case 'model-refused':
       return { scope: `model:${model}`, reason: 'model_refused', from: { ladderMs: REFUSED_MS } };
     case 'challenge': {
-      const growing = growingWait(health, 'challenge', CHALLENGE, now);
-      return { scope: 'account', reason: 'challenge', from: { ladderMs: Math.max(growing, Math.min((hint ?? now) - now, CHALLENGE.capMs)) } };
+      const hintMs = Math.min((hint ?? now) - now, CHALLENGE.capMs);
+      const ladderMs = Math.max(growingWait(health, 'challenge', CHALLENGE, now), hintMs);
+      return { scope: 'account', reason: 'challenge', from: { ladderMs } };
     }
-    case 'refresh-unavailable':
-      return { scope: 'account', reason: 'refresh_unavailable', from: { ladderMs: growingWait(health, 'refresh_unavailable', REFRESH, now) } };
+    case 'refresh-unavailable': {
+      const ladderMs = growingWait(health, 'refresh_unavailable', REFRESH, now);
+      return { scope: 'account', reason: 'refresh_unavailable', from: { ladderMs } };
+    }
     case 'overloaded':
       // Our guess never benches the last account, but the upstream's own word counts, within reason.
       if (hint === null || ejection === 'withheld') return null;
@@ -134,7 +137,7 @@ function climb(health: AccountHealth, { now, startedAt }: FailureContext): Accou
 }
 
 /** 5 s on the first rung, doubling, 30 min at most. */
-function ladderMs(health: AccountHealth): number {
+function rungMs(health: AccountHealth): number {
   return Math.min(LADDER_CAP_MS, LADDER_BASE_MS * 2 ** Math.min(20, Math.max(0, health.ladder.rung - 1)));
 }
 
@@ -151,16 +154,20 @@ export function withModelBucket(health: AccountHealth, model: string, bucket: st
   return { ...health, modelBuckets: Object.fromEntries(bucket === PLAN_BUCKET ? others : [...others, [model, bucket]]) };
 }
 
-function strike(health: AccountHealth, { now, config, ejection }: FailureContext): AccountHealth {
+function strike(health: AccountHealth, context: FailureContext): AccountHealth {
   const errorRate = health.errorRate + ERROR_WEIGHT * (1 - health.errorRate);
-  const { breaker } = health;
-  const errorsAt = breaker.state === 'closed' ? [...breaker.errorsAt.filter((at) => now - at < config.windowMs), now].slice(-config.errors) : [];
-  const isProbe = breaker.state === 'half-open' || (breaker.state === 'open' && now >= breaker.until);
-  if (breaker.state === 'open' && !isProbe) return { ...health, errorRate };
-  if (ejection === 'withheld') return { ...health, errorRate, breaker: { state: 'closed', errorsAt, ejections: breaker.ejections } };
-  if (!isProbe && errorsAt.length < config.errors) return { ...health, errorRate, breaker: { state: 'closed', errorsAt, ejections: breaker.ejections } };
+  return { ...health, errorRate, breaker: struckBreaker(health.breaker, context) };
+}
+
+/** Enough errors within the window eject, and so does a failed probe, for longer each time. */
+function struckBreaker(breaker: Breaker, { now, config, ejection }: FailureContext): Breaker {
+  if (breaker.state === 'open' && now < breaker.until) return breaker;
+  const recent = breaker.state === 'closed' ? breaker.errorsAt.filter((at) => now - at < config.windowMs) : [];
+  const errorsAt = [...recent, now].slice(-config.errors);
+  const isDue = breaker.state !== 'closed' || errorsAt.length >= config.errors;
+  if (!isDue || ejection === 'withheld') return { state: 'closed', errorsAt, ejections: breaker.ejections };
   const ejections = breaker.ejections + 1;
-  return { ...health, errorRate, breaker: { state: 'open', until: now + Math.min(config.maxEjectMs, config.ejectMs * ejections), ejections } };
+  return { state: 'open', until: now + Math.min(config.maxEjectMs, config.ejectMs * ejections), ejections };
 }
 
 /** A success as far as health goes: when its attempt began, and its time to first token. */
@@ -177,7 +184,7 @@ export interface Success {
  * ladder down to its foot and closes the breaker; each success takes back one past ejection.
  */
 export function afterSuccess(health: AccountHealth, success: Success): AccountHealth {
-  const { startedAt, ttftMs } = success;
+  const { startedAt } = success;
   const { breaker } = health;
   const errorsAt = breaker.state === 'closed' ? breaker.errorsAt : [];
   const isStale = breaker.state === 'open' && startedAt < breaker.until;
@@ -186,9 +193,14 @@ export function afterSuccess(health: AccountHealth, success: Success): AccountHe
     cooldowns: health.cooldowns.filter((cooldown) => cooldown.since >= startedAt || !isInScope(cooldown.scope, health, success.model)),
     breaker: isStale ? breaker : { state: 'closed', errorsAt, ejections: Math.max(0, breaker.ejections - 1) },
     ladder: startedAt > health.ladder.climbedAt ? { ...health.ladder, rung: 0 } : health.ladder,
-    ttftMs: ttftMs === null ? health.ttftMs : Math.round(health.ttftMs === null ? ttftMs : health.ttftMs + TTFT_WEIGHT * (ttftMs - health.ttftMs)),
+    ttftMs: smoothedTtft(health.ttftMs, success.ttftMs),
     errorRate: health.errorRate * (1 - ERROR_WEIGHT),
   };
+}
+
+function smoothedTtft(known: number | null, measured: number | null): number | null {
+  if (known === null || measured === null) return measured ?? known;
+  return Math.round(known + TTFT_WEIGHT * (measured - known));
 }
 
 /** Below this share a spent quota has clearly been given back, whatever the deadline said. */
@@ -253,8 +265,8 @@ export interface Block {
 export function blockedUntil(health: AccountHealth, model: string, now: EpochMs): Block | null {
   const cooldown = cooldownFor(health, model, now);
   const open = openUntil(health.breaker, now);
-  if (cooldown !== null && (open === null || cooldown.until >= open)) return { cause: 'cooldown', until: cooldown.until, reason: cooldown.reason };
-  return open === null ? null : { cause: 'breaker', until: open, reason: 'errors' };
+  if (open !== null && (cooldown === null || open > cooldown.until)) return { cause: 'breaker', until: open, reason: 'errors' };
+  return cooldown === null ? null : { cause: 'cooldown', until: cooldown.until, reason: cooldown.reason };
 }
 
 function openUntil(breaker: Breaker, now: EpochMs): EpochMs | null {

@@ -9,7 +9,7 @@ import { headroom, tightestWindow, usedAt } from './quota.ts';
 export type Strategy = Config['routing']['strategy'];
 
 /** The inputs of a score, each 0 (worst) to 1 (best). */
-export interface ScoreParts {
+export type ScoreParts = {
   /** Unused share of the tightest window. */
   readonly headroom: number;
   /** How near the lapse of unused quota is. */
@@ -21,7 +21,7 @@ export interface ScoreParts {
   /** Share of attempts that served. */
   readonly reliability: number;
   readonly cost: number;
-}
+};
 
 const BALANCED: ScoreParts = { headroom: 4, lapse: 1, load: 2, speed: 1, reliability: 2, cost: 1 };
 
@@ -78,7 +78,8 @@ const PART_NAMES = ['headroom', 'lapse', 'load', 'speed', 'reliability', 'cost']
 function lapseOf(quota: readonly QuotaWindow[], bucket: string, now: EpochMs): number {
   let longest: QuotaWindow | null = null;
   for (const window of quota) {
-    if (window.bucket === bucket && window.resetsAt !== null && window.resetsAt > now && window.minutes > (longest?.minutes ?? 0)) longest = window;
+    if (window.bucket !== bucket || window.resetsAt === null || window.resetsAt <= now) continue;
+    if (window.minutes > (longest?.minutes ?? 0)) longest = window;
   }
   if (longest === null || longest.resetsAt === null || usedAt(longest, now) >= 100) return 0;
   const lengthMs = longest.minutes * MINUTE_MS;

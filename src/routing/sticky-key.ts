@@ -3,7 +3,8 @@ import { arrayAt, isJsonObject, objectAt, stringAt } from '../core/json.ts';
 import type { Headers } from '../core/relay-request.ts';
 
 /** What a conversation is recognised by, strongest first. */
-export type StickySource = 'turn-state' | 'previous-response' | 'file' | 'thread' | 'session' | 'cache-key' | 'metadata' | 'client-header' | 'fingerprint';
+export type StickySource =
+  | 'turn-state' | 'previous-response' | 'file' | 'thread' | 'session' | 'cache-key' | 'metadata' | 'client-header' | 'fingerprint';
 
 /** A conversation's name: a digest, so that nothing of the user's stands in memory or on disk. */
 export interface StickyKey {
@@ -20,10 +21,14 @@ export interface StickyInput {
   readonly digest: (text: string) => string;
 }
 
-const THREAD_HEADERS = ['thread-id', 'thread_id', 'x-codex-thread-id', 'conversation_id', 'conversation-id', 'x-codex-conversation-id'] as const;
+const THREAD_HEADERS = [
+  'thread-id', 'thread_id', 'x-codex-thread-id', 'conversation_id', 'conversation-id', 'x-codex-conversation-id',
+] as const;
 const SESSION_HEADERS = ['session-id', 'session_id', 'x-codex-session-id'] as const;
 const PARENT_HEADERS = ['x-codex-parent-thread-id'] as const;
-const OTHER_HEADERS = ['x-session-id', 'x-session-affinity', 'x-opencode-session', 'x-conversation-id', 'x-chat-id', 'helicone-session-id'] as const;
+const OTHER_HEADERS = [
+  'x-session-id', 'x-session-affinity', 'x-opencode-session', 'x-conversation-id', 'x-chat-id', 'helicone-session-id',
+] as const;
 const METADATA_IDS = ['thread_id', 'session_id', 'conversation_id', 'chat_id'] as const;
 const FINGERPRINT_CHARACTERS = 512;
 const LONGEST_ID = 4_096;
@@ -62,14 +67,16 @@ export function stickyKey(input: StickyInput): StickyKey | null {
   return stickyKeys(input)[0] ?? null;
 }
 
-/** True for keys whose owner alone can go on: an upstream's own response, file or turn means nothing elsewhere. */
+/** True for keys whose owner alone can go on: an upstream's own response or file means nothing elsewhere. */
 export function isOwnerBound(source: StickySource): boolean {
   return source === 'previous-response' || source === 'file';
 }
 
+const NAMED_BY_CLIENT: ReadonlySet<StickySource> = new Set(['thread', 'session', 'cache-key', 'metadata', 'client-header']);
+
 function keyOf(source: StickySource, id: string, { clientId, digest }: StickyInput): StickyKey {
   // Codex sends its thread as header, cache key and metadata alike: one name, whatever it was read from.
-  const kind = source === 'thread' || source === 'session' || source === 'cache-key' || source === 'metadata' || source === 'client-header' ? 'id' : source;
+  const kind = NAMED_BY_CLIENT.has(source) ? 'id' : source;
   return { key: digest(JSON.stringify([kind, clientId, id])), source };
 }
 

@@ -1,4 +1,4 @@
-import fc from 'fast-check';
+import * as fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 
 import type { AccountHealth } from '../../src/core/account.ts';
@@ -20,13 +20,17 @@ const winner = (candidates: readonly Candidate[], changes: Partial<ChoiceRequest
 const whyOut = (decision: Decision): Record<string, string | undefined> =>
   Object.fromEntries(decision.candidates.map(({ account, out }) => [account, out]));
 
+const anAccount = (changes: Parameters<typeof accountNamed>[1]) => ({ account: accountNamed('x', changes) });
+const stickTo = (name: string, bound = false): Partial<ChoiceRequest> => ({ sticky: { kind: 'known', accountId: `acc_${name}`, bound } });
+const stickyWord = (sticky: ChoiceRequest['sticky']) => chooseAccount([candidateNamed('a')], choiceOf({ sticky })).sticky;
+const weekWith = (days: number) => used(50, { minutes: 10_080, resetsAt: NOON + days * 86_400_000 });
+
 describe('who is put out, and why', () => {
-  const account = (changes: Parameters<typeof accountNamed>[1]) => ({ account: accountNamed('x', changes) });
   test.each<readonly [string, Partial<Candidate>, Partial<ChoiceRequest>, string]>([
     ['an account that is not on the client list', {}, { clientAccounts: ['y'] }, 'not-allowed'],
     ['U47: one that does not serve the model', { servesModel: false }, {}, 'no-such-model'],
-    ['a paused one', account({ paused: true }), {}, 'paused'],
-    ['U10: one that needs a person', account({ needsLogin: { reason: 'refresh_token_reused', at: NOON } }), {}, 'needs-login'],
+    ['a paused one', anAccount({ paused: true }), {}, 'paused'],
+    ['U10: one that needs a person', anAccount({ needsLogin: { reason: 'refresh_token_reused', at: NOON } }), {}, 'needs-login'],
     ['one without a credential', { credentialState: 'missing' }, {}, 'needs-login'],
     ['one in a locked keychain', { credentialState: 'locked' }, {}, 'locked'],
     ['one this request has been to', {}, { tried: new Set(['acc_x']) }, 'tried'],
@@ -74,8 +78,6 @@ describe('waiting', () => {
 });
 
 describe('live conversations', () => {
-  const stickTo = (name: string, bound = false): Partial<ChoiceRequest> => ({ sticky: { kind: 'known', accountId: `acc_${name}`, bound } });
-
   test('stay on their account though another has more room, load and speed', () => {
     const worn = candidateNamed('a', { health: { ...used(98), ttftMs: 30_000, errorRate: 0.5 }, inFlight: 7 });
     const decision = chooseAccount([worn, candidateNamed('b')], choiceOf(stickTo('a')));
@@ -105,8 +107,7 @@ describe('live conversations', () => {
   });
 
   test('are told apart from new ones and from none', () => {
-    const word = (sticky: ChoiceRequest['sticky']) => chooseAccount([candidateNamed('a')], choiceOf({ sticky })).sticky;
-    expect([word({ kind: 'none' }), word({ kind: 'new' }), word({ kind: 'known', accountId: 'acc_gone', bound: false })]).toEqual(['none', 'miss', 'moved']);
+    expect([stickyWord({ kind: 'none' }), stickyWord({ kind: 'new' }), stickyWord({ kind: 'known', accountId: 'acc_gone', bound: false })]).toEqual(['none', 'miss', 'moved']);
   });
 });
 
@@ -126,8 +127,7 @@ describe('new sessions', () => {
   });
 
   test('drain-soonest: the quota that would lapse first', () => {
-    const week = (days: number) => used(50, { minutes: 10_080, resetsAt: NOON + days * 86_400_000 });
-    const candidates = [candidateNamed('later', { health: week(6) }), candidateNamed('soon', { health: week(1) }), candidateNamed('middle', { health: week(3) })];
+    const candidates = [candidateNamed('later', { health: weekWith(6) }), candidateNamed('soon', { health: weekWith(1) }), candidateNamed('middle', { health: weekWith(3) })];
     expect(winner(candidates, { strategy: 'drain-soonest' })).toBe('soon');
   });
 

@@ -8,6 +8,13 @@ import { failureOf, NOON } from './builders.ts';
 const run = (outcomes: readonly (readonly [at: number, accountId: string, failed: boolean])[], from = CLOSED_ENDPOINT): EndpointBreaker =>
   outcomes.reduce((breaker, [at, accountId, failed]) => afterOutcome(breaker, { at: NOON + at, accountId, failed }), from);
 
+const failing = (failures: number, total: number) => run(Array.from({ length: total }, (_, index) => [index * 100, 'a', index >= total - failures] as const));
+const spend = (what: 'requests' | 'attempts' | 'replays', times: number, budget = UNUSED_BUDGET, now = NOON) => {
+  let spent = budget;
+  for (let index = 0; index < times; index += 1) spent = count(spent, what, now);
+  return spent;
+};
+
 describe('the endpoint breaker', () => {
   test('U21: faults of two accounts within 10 s open it; of one account, or further apart, they do not', () => {
     expect(run([[0, 'a', true], [10_000, 'b', true]]).state).toBe('open');
@@ -16,10 +23,9 @@ describe('the endpoint breaker', () => {
   });
 
   test('half of at least ten requests open it', () => {
-    const mixed = (failures: number, total: number) => run(Array.from({ length: total }, (_, index) => [index * 100, 'a', index >= total - failures] as const));
-    expect(mixed(5, 10).state).toBe('open');
-    expect(mixed(4, 10).state).toBe('closed');
-    expect(mixed(9, 9).state).toBe('closed');
+    expect(failing(5, 10).state).toBe('open');
+    expect(failing(4, 10).state).toBe('closed');
+    expect(failing(9, 9).state).toBe('closed');
   });
 
   test('it opens for 10 s, twice as long after each failed probe, two minutes at most', () => {
@@ -65,12 +71,6 @@ describe('the endpoint breaker', () => {
 });
 
 describe('the retry budget', () => {
-  const spend = (what: 'requests' | 'attempts' | 'replays', times: number, budget = UNUSED_BUDGET, now = NOON) => {
-    let spent = budget;
-    for (let index = 0; index < times; index += 1) spent = count(spent, what, now);
-    return spent;
-  };
-
   test('replays: a tenth of the last minute, plus ten', () => {
     const busy = spend('requests', 100);
     expect(mayReplay(spend('replays', 19, busy), 10, NOON)).toBe(true);

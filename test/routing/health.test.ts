@@ -1,11 +1,11 @@
-import fc from 'fast-check';
+import * as fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 
 import type { AccountHealth } from '../../src/core/account.ts';
 import { UNKNOWN_HEALTH } from '../../src/core/account.ts';
 import type { FailureKind } from '../../src/core/failure.ts';
 import { parseState } from '../../src/core/state.ts';
-import { accountState, afterDeadLogin } from '../../src/routing/account-state.ts';
+import { accountState } from '../../src/routing/account-state.ts';
 import { cooldownFor } from '../../src/routing/cooldowns.ts';
 import { afterFailure, afterQuota, afterRestart, afterSuccess, beginProbe, blockedUntil, releaseProbe, wake, withModelBucket } from '../../src/routing/health.ts';
 import { LONGEST_HINT_MS } from '../../src/routing/hints.ts';
@@ -13,6 +13,19 @@ import { accountNamed, contextAt, failureOf, healthWith, NOON, windowOf } from '
 
 const MODEL = 'gpt-6-sol';
 const waitOf = (health: AccountHealth, now = NOON, model = MODEL): number => (blockedUntil(health, model, now)?.until ?? now) - now;
+
+const waitAfterHint = (retryAt: number): number => waitOf(afterFailure(UNKNOWN_HEALTH, failureOf('rate-limited', { retryAt }), contextAt(NOON)));
+const quotaFailure = (changes = {}): ReturnType<typeof failureOf> =>
+  failureOf('quota-exhausted', { status: 429, code: 'usage_limit_reached', bucket: 'codex', retryAt: NOON + 3_600_000, ...changes });
+const spent = afterFailure(
+  UNKNOWN_HEALTH, failureOf('quota-exhausted', { code: 'usage_limit_reached', bucket: 'codex', retryAt: NOON + 86_400_000 }), contextAt(NOON),
+);
+const blockAfterReading = (seenAt: number) => blockedUntil(afterQuota(spent, [windowOf({ usedPercent: 95, seenAt })], seenAt), MODEL, seenAt);
+const strikes = (count: number, context = {}): AccountHealth => {
+  let health = UNKNOWN_HEALTH;
+  for (let index = 0; index < count; index += 1) health = afterFailure(health, failureOf('overloaded', { status: 500 }), contextAt(NOON + index, context));
+  return health;
+};
 
 describe('cooldowns', () => {
   test('U01: a 429 with Retry-After: 7 cools the account for 7 s, and at most 5 % more', () => {
@@ -24,9 +37,8 @@ describe('cooldowns', () => {
   });
 
   test('U02: a hint of the next instant still means a second, and none means more than 8 days', () => {
-    const wait = (retryAt: number): number => waitOf(afterFailure(UNKNOWN_HEALTH, failureOf('rate-limited', { retryAt }), contextAt(NOON)));
-    expect(wait(NOON + 1)).toBe(1_000);
-    expect(wait(NOON + 20 * 86_400_000)).toBe(LONGEST_HINT_MS);
+    expect(waitAfterHint(NOON + 1)).toBe(1_000);
+    expect(waitAfterHint(NOON + 20 * 86_400_000)).toBe(LONGEST_HINT_MS);
   });
 
   test('U03: four 429s in a row without a hint cool for 5, 10, 20, 40 s', () => {
@@ -58,13 +70,10 @@ describe('cooldowns', () => {
     expect(waitOf(afterFailure(high, failureOf('rate-limited'), contextAt(NOON + 3_700_000)), NOON + 3_700_000)).toBe(5_000);
   });
 
-  const quota = (changes = {}): ReturnType<typeof failureOf> =>
-    failureOf('quota-exhausted', { status: 429, code: 'usage_limit_reached', bucket: 'codex', retryAt: NOON + 3_600_000, ...changes });
-
   test.each<readonly [string, ReturnType<typeof failureOf>, string, number]>([
-    ['a quota with its reset', quota(), 'usage_limit_reached', 3_600_000],
-    ['a quota without one', quota({ retryAt: null }), 'usage_limit_reached', 5_000],
-    ['credit that ran out', quota({ code: 'insufficient_quota', retryAt: null, bucket: null }), 'insufficient_quota', 1_800_000],
+    ['a quota with its reset', quotaFailure(), 'usage_limit_reached', 3_600_000],
+    ['a quota without one', quotaFailure({ retryAt: null }), 'usage_limit_reached', 5_000],
+    ['credit that ran out', quotaFailure({ code: 'insufficient_quota', retryAt: null, bucket: null }), 'insufficient_quota', 1_800_000],
     ['U15: a second 401', failureOf('unauthorized', { status: 401 }), 'unauthorized', 1_800_000],
     ['402', failureOf('account-refused', { status: 402, code: 'payment_required' }), 'payment_required', 1_800_000],
     ['U16: a refused model', failureOf('model-refused', { status: 403 }), 'model_refused', 1_800_000],
@@ -96,10 +105,10 @@ describe('cooldowns', () => {
   });
 
   test('a limit of an extra bucket blocks the models of that bucket alone', () => {
-    const spark = afterFailure(UNKNOWN_HEALTH, quota({ bucket: 'codex_bengalfox' }), contextAt(NOON, { model: 'codex-spark' }));
+    const spark = afterFailure(UNKNOWN_HEALTH, quotaFailure({ bucket: 'codex_bengalfox' }), contextAt(NOON, { model: 'codex-spark' }));
     expect(waitOf(spark, NOON, 'codex-spark')).toBe(3_600_000);
     expect(blockedUntil(spark, MODEL, NOON)).toBeNull();
-    const both = afterFailure(spark, quota(), contextAt(NOON));
+    const both = afterFailure(spark, quotaFailure(), contextAt(NOON));
     expect(waitOf(both, NOON, MODEL)).toBe(3_600_000);
     expect(blockedUntil(healthWith({ ...both, cooldowns: both.cooldowns.slice(1) }), 'codex-spark', NOON)).toBeNull();
   });
@@ -124,22 +133,19 @@ describe('cooldowns', () => {
   });
 
   test('the exact reset stands beside the spread end', () => {
-    const cooldown = cooldownFor(afterFailure(UNKNOWN_HEALTH, quota({ retryAt: NOON + 14_400_000 }), contextAt(NOON, { random: 0.9 })), MODEL, NOON);
+    const cooldown = cooldownFor(afterFailure(UNKNOWN_HEALTH, quotaFailure({ retryAt: NOON + 14_400_000 }), contextAt(NOON, { random: 0.9 })), MODEL, NOON);
     expect(cooldown).toMatchObject({ resetsAt: NOON + 14_400_000, until: NOON + 14_405_000 });
   });
 });
 
 describe('evidence', () => {
-  const cooling = afterFailure(UNKNOWN_HEALTH, failureOf('quota-exhausted', { code: 'usage_limit_reached', bucket: 'codex', retryAt: NOON + 86_400_000 }), contextAt(NOON));
-
   test('a newer reading with room ends a quota cooldown', () => {
-    expect(blockedUntil(afterQuota(cooling, [windowOf({ usedPercent: 3, seenAt: NOON + 1 })], NOON + 1), MODEL, NOON + 1)).toBeNull();
+    expect(blockedUntil(afterQuota(spent, [windowOf({ usedPercent: 3, seenAt: NOON + 1 })], NOON + 1), MODEL, NOON + 1)).toBeNull();
   });
 
   test('a reading near the brim counts only once it is two minutes newer', () => {
-    const full = (seenAt: number) => blockedUntil(afterQuota(cooling, [windowOf({ usedPercent: 95, seenAt })], seenAt), MODEL, seenAt);
-    expect(full(NOON + 1_000)).not.toBeNull();
-    expect(full(NOON + 120_000)).toBeNull();
+    expect(blockAfterReading(NOON + 1_000)).not.toBeNull();
+    expect(blockAfterReading(NOON + 120_000)).toBeNull();
   });
 
   test.each([
@@ -147,16 +153,16 @@ describe('evidence', () => {
     ['another bucket', windowOf({ bucket: 'codex_bengalfox', usedPercent: 1, seenAt: NOON + 1 })],
     ['a full window', windowOf({ usedPercent: 100, seenAt: NOON + 1, resetsAt: NOON + 90_000_000 })],
   ])('%s ends nothing', (_name, window) => {
-    expect(waitOf(afterQuota(cooling, [window], NOON + 1), NOON + 1)).toBe(86_399_999);
+    expect(waitOf(afterQuota(spent, [window], NOON + 1), NOON + 1)).toBe(86_399_999);
   });
 
   test('one full window among two keeps the cooldown', () => {
     const windows = [windowOf({ usedPercent: 0, seenAt: NOON + 1 }), windowOf({ minutes: 10_080, usedPercent: 100, seenAt: NOON + 1, resetsAt: NOON + 90_000_000 })];
-    expect(blockedUntil(afterQuota(cooling, windows, NOON + 1), MODEL, NOON + 1)).not.toBeNull();
+    expect(blockedUntil(afterQuota(spent, windows, NOON + 1), MODEL, NOON + 1)).not.toBeNull();
   });
 
   test('an earlier reset moves the cooldown forward', () => {
-    const health = afterQuota(cooling, [windowOf({ usedPercent: 100, seenAt: NOON + 1, resetsAt: NOON + 5_000 })], NOON + 1);
+    const health = afterQuota(spent, [windowOf({ usedPercent: 100, seenAt: NOON + 1, resetsAt: NOON + 5_000 })], NOON + 1);
     expect(blockedUntil(health, MODEL, NOON + 1)?.until).toBe(NOON + 5_000);
   });
 
@@ -166,23 +172,17 @@ describe('evidence', () => {
   });
 
   test('a success that began after the cooldown ends it, one under way before does not', () => {
-    const success = (startedAt: number) => afterSuccess(cooling, { now: NOON + 9_000, startedAt, model: MODEL, ttftMs: 5 });
+    const success = (startedAt: number) => afterSuccess(spent, { now: NOON + 9_000, startedAt, model: MODEL, ttftMs: 5 });
     expect(blockedUntil(success(NOON + 1), MODEL, NOON + 9_000)).toBeNull();
     expect(blockedUntil(success(NOON - 1), MODEL, NOON + 9_000)).not.toBeNull();
   });
 
   test('wake ends every wait', () => {
-    expect(wake(cooling)).toMatchObject({ cooldowns: [], breaker: { state: 'closed' }, ladder: { rung: 0 } });
+    expect(wake(spent)).toMatchObject({ cooldowns: [], breaker: { state: 'closed' }, ladder: { rung: 0 } });
   });
 });
 
 describe('the breaker', () => {
-  const strikes = (count: number, context = {}): AccountHealth => {
-    let health = UNKNOWN_HEALTH;
-    for (let index = 0; index < count; index += 1) health = afterFailure(health, failureOf('overloaded', { status: 500 }), contextAt(NOON + index, context));
-    return health;
-  };
-
   test('U19: three errors within a minute eject for 30 s, two do not', () => {
     expect(blockedUntil(strikes(2), MODEL, NOON + 2)).toBeNull();
     expect(blockedUntil(strikes(3), MODEL, NOON + 2)).toMatchObject({ cause: 'breaker', until: NOON + 2 + 30_000 });
@@ -236,30 +236,6 @@ test('time to first token and error rate are smoothed', () => {
   const failed = afterFailure(UNKNOWN_HEALTH, failureOf('cut'), contextAt(NOON));
   expect(failed.errorRate).toBeCloseTo(0.2);
   expect(afterSuccess(failed, { now: NOON, startedAt: NOON, model: MODEL, ttftMs: 1 }).errorRate).toBeCloseTo(0.16);
-});
-
-describe('accountState', () => {
-  const cooling = healthWith({ cooldowns: [{ scope: 'bucket:codex', until: NOON + 9, since: NOON, reason: 'usage_limit_reached' }] });
-  const dead = accountNamed('a', { needsLogin: { reason: 'refresh_token_reused', at: NOON } });
-  test.each([
-    ['ready', accountState(accountNamed('a'), UNKNOWN_HEALTH, 'ready', NOON), { state: 'ready', until: null, reason: null }],
-    ['paused goes first', accountState({ ...dead, paused: true }, cooling, 'locked', NOON), { state: 'paused' }],
-    ['needs-login before locked', accountState(dead, cooling, 'locked', NOON), { state: 'needs-login', reason: 'refresh_token_reused' }],
-    ['K03: locked', accountState(accountNamed('a'), cooling, 'locked', NOON), { state: 'locked' }],
-    ['a missing credential', accountState(accountNamed('a'), cooling, 'missing', NOON), { state: 'needs-login' }],
-    ['cooldown', accountState(accountNamed('a'), cooling, 'ready', NOON), { state: 'cooldown', until: NOON + 9, reason: 'usage_limit_reached' }],
-    ['an ended cooldown is none', accountState(accountNamed('a'), cooling, 'ready', NOON + 9), { state: 'ready' }],
-    ['open', accountState(accountNamed('a'), healthWith({ breaker: { state: 'open', until: NOON + 5, ejections: 1 } }), 'ready', NOON), { state: 'open', until: NOON + 5 }],
-    ['an open breaker whose time is over', accountState(accountNamed('a'), healthWith({ breaker: { state: 'open', until: NOON, ejections: 1 } }), 'ready', NOON), { state: 'half-open' }],
-  ])('%s', (_name, actual, expected) => {
-    expect(actual).toMatchObject(expected);
-  });
-
-  test('U10 U12: a dead login marks the account until a person acts; other failures do not', () => {
-    expect(afterDeadLogin(accountNamed('a'), failureOf('login-dead', { code: 'refresh_token_reused', message: 'used elsewhere' }), NOON).needsLogin)
-      .toEqual({ reason: 'refresh_token_reused: used elsewhere', at: NOON });
-    expect(afterDeadLogin(accountNamed('a'), failureOf('unauthorized'), NOON).needsLogin).toBeNull();
-  });
 });
 
 describe('over weeks of anything', () => {

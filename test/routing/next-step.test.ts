@@ -1,4 +1,4 @@
-import fc from 'fast-check';
+import * as fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 
 import type { Failure, FailureKind } from '../../src/core/failure.ts';
@@ -19,6 +19,11 @@ function step(failure: Failure, history: Partial<History> = {}, limits: Partial<
 function say(taken: Step): string {
   return taken.kind === 'give-up' ? `give-up ${taken.error.status} ${taken.error.body.code}` : taken.kind;
 }
+
+const backoff = (tries: number, random: number, retryAt: number | null = null) => {
+  const attempts = [...Array.from({ length: tries - 1 }, () => attempt('a', 'rate-limited')), attempt('a', 'overloaded')];
+  return step(failureOf('overloaded', { retryAt }), { attempts }, { isLastUsable: true, random, maxAttempts: 99 });
+};
 
 describe('the outcome table, before the commit point', () => {
   const overloaded = failureOf('overloaded', { status: 503, code: 'http_503' });
@@ -98,15 +103,11 @@ describe('the bounds', () => {
   });
 
   test('backoff is full jitter under a doubling ceiling, and never below the hint', () => {
-    const wait = (tries: number, random: number, retryAt: number | null = null) => {
-      const attempts = [...Array.from({ length: tries - 1 }, () => attempt('a', 'rate-limited')), attempt('a', 'overloaded')];
-      return step(failureOf('overloaded', { retryAt }), { attempts }, { isLastUsable: true, random, maxAttempts: 99 });
-    };
-    expect(wait(1, 0.5)).toMatchObject({ ms: 125 });
-    expect(wait(2, 0.5)).toMatchObject({ ms: 250 });
-    expect(wait(1, 0)).toMatchObject({ ms: 0 });
-    expect(wait(12, 0.999)).toMatchObject({ ms: 7_992 });
-    expect(wait(1, 0.5, NOON + 4_000)).toMatchObject({ ms: 4_000 });
+    expect(backoff(1, 0.5)).toMatchObject({ ms: 125 });
+    expect(backoff(2, 0.5)).toMatchObject({ ms: 250 });
+    expect(backoff(1, 0)).toMatchObject({ ms: 0 });
+    expect(backoff(12, 0.999)).toMatchObject({ ms: 7_992 });
+    expect(backoff(1, 0.5, NOON + 4_000)).toMatchObject({ ms: 4_000 });
   });
 
   test('whatever fails in whatever order, a request ends, within its attempts and one ambiguous replay', () => {

@@ -1,4 +1,4 @@
-import fc from 'fast-check';
+import * as fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 
 import {
@@ -8,6 +8,14 @@ import { burnRate, lastsUntil, mergeQuota } from '../../src/routing/quota-histor
 import { NOON, windowOf } from './builders.ts';
 
 const at = (ms: number): string => String(ms / 1_000);
+
+function percentOf(used: string, minutes: string): number | undefined {
+  return readQuotaHeaders({ 'x-codex-primary-used-percent': used, 'x-codex-primary-window-minutes': minutes }, NOON)[0]?.usedPercent;
+}
+
+function lengthOf(afterSeconds: string): number | undefined {
+  return readQuotaHeaders({ 'x-codex-primary-used-percent': '99', 'x-codex-primary-reset-after-seconds': afterSeconds }, NOON)[0]?.minutes;
+}
 
 describe('readQuotaHeaders', () => {
   test('U05: windows are classified by their length, never by slot', () => {
@@ -44,19 +52,17 @@ describe('readQuotaHeaders', () => {
   });
 
   test('garbage is left out, percentages are bounded, a window of no length is none', () => {
-    const read = (used: string, minutes: string): unknown => readQuotaHeaders({ 'x-codex-primary-used-percent': used, 'x-codex-primary-window-minutes': minutes }, NOON)[0]?.usedPercent;
-    expect(read('NaN', '300')).toBeUndefined();
-    expect(read('', '300')).toBeUndefined();
-    expect(read('1e400', '300')).toBeUndefined();
-    expect(read('-4', '300')).toBe(0);
-    expect(read('140', '300')).toBe(100);
-    expect(read('0', '0')).toBeUndefined();
+    expect(percentOf('NaN', '300')).toBeUndefined();
+    expect(percentOf('', '300')).toBeUndefined();
+    expect(percentOf('1e400', '300')).toBeUndefined();
+    expect(percentOf('-4', '300')).toBe(0);
+    expect(percentOf('140', '300')).toBe(100);
+    expect(percentOf('0', '0')).toBeUndefined();
   });
 
   test('a window of untold length is placed by its reset', () => {
-    const read = (seconds: string): unknown => readQuotaHeaders({ 'x-codex-primary-used-percent': '99', 'x-codex-primary-reset-after-seconds': seconds }, NOON)[0]?.minutes;
-    expect(read('1200')).toBe(300);
-    expect(read('400000')).toBe(10_080);
+    expect(lengthOf('1200')).toBe(300);
+    expect(lengthOf('400000')).toBe(10_080);
     expect(readQuotaHeaders({ 'x-codex-primary-used-percent': '99' }, NOON)[0]).toMatchObject({ minutes: 0, usedPercent: 99 });
   });
 });
