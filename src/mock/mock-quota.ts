@@ -10,7 +10,7 @@ const SECONDARY_MINUTES = 10_080;
 /** What an open account's use approaches and never passes: `relay start --mock` must serve all day. */
 const OPEN_CEILING = 80;
 
-/** An account's two quota windows. They move with use, and a ChatGPT account refuses when one is full. */
+/** An account's two quota windows. They move with use, empty at their reset, and a full one makes ChatGPT refuse. */
 export interface MockQuota {
   primaryPercent: number;
   secondaryPercent: number;
@@ -20,88 +20,122 @@ export interface MockQuota {
   /** The refusal of a full window; null while there is room. */
   refusal(): RefuseStep | null;
   /** What `GET /wham/usage` answers. */
-  report(who: { readonly userId: string | null; readonly workspaceId: string | null; readonly email: string | null }): JsonObject;
+  report(who: QuotaHolder): JsonObject;
+}
+
+interface QuotaHolder {
+  readonly userId: string | null;
+  readonly workspaceId: string | null;
+  readonly email: string | null;
+}
+
+interface QuotaSpec {
+  readonly kind: string;
+  readonly plan?: string;
+  readonly quota?: { readonly primaryPercent?: number; readonly secondaryPercent?: number };
 }
 
 /** Windows that begin now, as used as the account says. */
-export function createMockQuota(
-  spec: {
-    readonly kind: string;
-    readonly plan?: string;
-    readonly quota?: { readonly primaryPercent?: number; readonly secondaryPercent?: number };
-  },
-  clock: Clock,
-): MockQuota {
-  const begun = clock.now();
+export function createMockQuota(spec: QuotaSpec, clock: Clock): MockQuota {
   const plan = spec.plan ?? 'plus';
-  const resetsAt = (minutes: number): number => Math.ceil(endOfWindow(begun, minutes, clock.now()) / SECOND_MS);
-  const quota: MockQuota = {
-    primaryPercent: spec.quota?.primaryPercent ?? 4,
-    secondaryPercent: spec.quota?.secondaryPercent ?? 2,
-    spend() {
-      const [few, fewer] =
-        spec.kind === 'open' ? [(OPEN_CEILING - quota.primaryPercent) / 400, (OPEN_CEILING - quota.secondaryPercent) / 2_000] : [0.2, 0.04];
-      quota.primaryPercent += Math.max(0, few);
-      quota.secondaryPercent += Math.max(0, fewer);
+  const primary = createWindow(PRIMARY_MINUTES, spec.quota?.primaryPercent ?? 4, clock);
+  const secondary = createWindow(SECONDARY_MINUTES, spec.quota?.secondaryPercent ?? 2, clock);
+  const headers = (): Readonly<Record<string, string>> => (spec.kind === 'api-key' ? {} : {
+    ...windowHeaders('primary', primary), ...windowHeaders('secondary', secondary),
+    'x-codex-active-limit': 'codex', 'x-codex-plan-type': plan,
+    'x-codex-credits-has-credits': 'false', 'x-codex-credits-unlimited': 'false',
+  });
+  const refusal = (): RefuseStep | null => {
+    const full = [secondary, primary].find(({ percent }) => percent >= 100);
+    if (full === undefined || spec.kind !== 'chatgpt') return null;
+    const said = { resetsAt: full.resetsAtSeconds, resetsInSeconds: full.resetsInSeconds, plan, windowMinutes: full.minutes };
+    return { ...usageLimited(said), headers: headers() };
+  };
+  return {
+    get primaryPercent() {
+      return primary.percent;
     },
-    headers() {
-      if (spec.kind === 'api-key') return {};
+    set primaryPercent(percent) {
+      primary.percent = percent;
+    },
+    get secondaryPercent() {
+      return secondary.percent;
+    },
+    set secondaryPercent(percent) {
+      secondary.percent = percent;
+    },
+    spend() {
+      primary.percent += spec.kind === 'open' ? Math.max(0, OPEN_CEILING - primary.percent) / 400 : 0.2;
+      secondary.percent += spec.kind === 'open' ? Math.max(0, OPEN_CEILING - secondary.percent) / 2_000 : 0.04;
+    },
+    headers,
+    refusal,
+    report: ({ userId, workspaceId, email }) => {
+      const spent = refusal() !== null;
       return {
-        'x-codex-primary-used-percent': percent(quota.primaryPercent),
-        'x-codex-primary-window-minutes': String(PRIMARY_MINUTES),
-        'x-codex-primary-reset-at': String(resetsAt(PRIMARY_MINUTES)),
-        'x-codex-secondary-used-percent': percent(quota.secondaryPercent),
-        'x-codex-secondary-window-minutes': String(SECONDARY_MINUTES),
-        'x-codex-secondary-reset-at': String(resetsAt(SECONDARY_MINUTES)),
-        'x-codex-active-limit': 'codex',
-        'x-codex-plan-type': plan,
-        'x-codex-credits-has-credits': 'false',
-        'x-codex-credits-unlimited': 'false',
+        user_id: userId, account_id: workspaceId, email, plan_type: plan,
+        rate_limit: {
+          allowed: !spent, limit_reached: spent, primary_window: windowReport(primary), secondary_window: windowReport(secondary),
+        },
+        additional_rate_limits: [], credits: { has_credits: false, unlimited: false, balance: null }, rate_limit_reached_type: null,
       };
     },
-    refusal() {
-      const full = quota.secondaryPercent >= 100 ? SECONDARY_MINUTES : quota.primaryPercent >= 100 ? PRIMARY_MINUTES : null;
-      if (full === null || spec.kind !== 'chatgpt') return null;
-      const at = resetsAt(full);
-      const refusal = usageLimited({
-        resetsAt: at,
-        resetsInSeconds: Math.max(1, at - Math.floor(clock.now() / SECOND_MS)),
-        plan,
-        windowMinutes: full,
-      });
-      return { ...refusal, headers: quota.headers() };
-    },
-    report: ({ userId, workspaceId, email }) => ({
-      user_id: userId,
-      account_id: workspaceId,
-      email,
-      plan_type: plan,
-      rate_limit: {
-        allowed: quota.refusal() === null,
-        limit_reached: quota.refusal() !== null,
-        primary_window: windowReport(quota.primaryPercent, PRIMARY_MINUTES, resetsAt(PRIMARY_MINUTES), clock.now()),
-        secondary_window: windowReport(quota.secondaryPercent, SECONDARY_MINUTES, resetsAt(SECONDARY_MINUTES), clock.now()),
-      },
-      additional_rate_limits: [],
-      credits: { has_credits: false, unlimited: false, balance: null },
-      rate_limit_reached_type: null,
-    }),
   };
-  return quota;
 }
 
-function endOfWindow(begun: EpochMs, minutes: number, now: EpochMs): EpochMs {
+interface Window {
+  readonly minutes: number;
+  percent: number;
+  readonly resetsAtSeconds: number;
+  readonly resetsInSeconds: number;
+}
+
+/** A window that starts over, empty, whenever its length has passed. */
+function createWindow(minutes: number, usedPercent: number, clock: Clock): Window {
   const length = minutes * MINUTE_MS;
-  return begun + Math.max(1, Math.ceil((now - begun + 1) / length)) * length;
-}
-
-function windowReport(used: number, minutes: number, resetAt: number, nowMs: EpochMs): JsonObject {
+  let percent = usedPercent;
+  let endsAt: EpochMs = clock.now() + length;
+  const roll = (): void => {
+    if (clock.now() < endsAt) return;
+    endsAt += Math.ceil((clock.now() - endsAt + 1) / length) * length;
+    percent = 0;
+  };
   return {
-    used_percent: Math.min(100, Math.round(used * 100) / 100), limit_window_seconds: minutes * 60,
-    reset_after_seconds: Math.max(0, resetAt - Math.floor(nowMs / SECOND_MS)), reset_at: resetAt,
+    minutes,
+    get percent() {
+      roll();
+      return percent;
+    },
+    set percent(used) {
+      roll();
+      percent = used;
+    },
+    get resetsAtSeconds() {
+      roll();
+      return Math.ceil(endsAt / SECOND_MS);
+    },
+    get resetsInSeconds() {
+      roll();
+      return Math.ceil((endsAt - clock.now()) / SECOND_MS);
+    },
   };
 }
 
-function percent(used: number): string {
-  return String(Math.min(100, Math.round(used * 100) / 100));
+function windowHeaders(slot: string, window: Window): Readonly<Record<string, string>> {
+  return {
+    [`x-codex-${slot}-used-percent`]: String(shown(window.percent)),
+    [`x-codex-${slot}-window-minutes`]: String(window.minutes),
+    [`x-codex-${slot}-reset-at`]: String(window.resetsAtSeconds),
+  };
+}
+
+function windowReport(window: Window): JsonObject {
+  return {
+    used_percent: shown(window.percent), limit_window_seconds: window.minutes * 60,
+    reset_after_seconds: window.resetsInSeconds, reset_at: window.resetsAtSeconds,
+  };
+}
+
+function shown(percent: number): number {
+  return Math.min(100, Math.round(percent * 100) / 100);
 }

@@ -5,6 +5,7 @@ import { describe, expect, test } from 'vitest';
 
 import type { JsonObject } from '../../src/core/json.ts';
 import { collectEvents, textOf, typesOf } from '../support/collect-events.ts';
+import { fakeClock } from '../support/fake-clock.ts';
 import { codexBody, fakeUpstream, postTo, signedIn } from '../support/fake-upstream.ts';
 import { waitFor } from '../support/wait-for.ts';
 
@@ -223,6 +224,18 @@ describe('the ChatGPT backend', () => {
     expect(await report.json()).toMatchObject({
       rate_limit: { limit_reached: true, primary_window: { used_percent: 100, limit_window_seconds: 18_000 } },
     });
+  });
+
+  test('a spent window is empty again after its reset', async () => {
+    const clock = fakeClock();
+    const upstream = await fakeUpstream({ clock });
+    const { quota } = upstream.account('personal');
+    quota.primaryPercent = 100;
+    clock.advance(300 * 60_000 - 1);
+    expect((await postTo(upstream, '/backend-api/codex/responses', { as: 'personal', body: codexBody() })).status).toBe(429);
+    clock.advance(1);
+    expect((await postTo(upstream, '/backend-api/codex/responses', { as: 'personal', body: codexBody() })).status).toBe(200);
+    expect(quota.primaryPercent).toBeCloseTo(0.2, 6);
   });
 
   test('a WebSocket upgrade is answered with 426', async () => {
