@@ -22,7 +22,7 @@ const MAY_KNOW: Record<string, readonly string[]> = {
   tui: ['core', 'accounting'],
   clients: ['core'],
 };
-const INTRODUCERS = ['cli', 'daemon.ts'];
+const INTRODUCERS = ['cli', 'daemon'];
 const PURE = ['core', 'wire', 'routing', 'accounting', 'providers'];
 
 /** Every npm package has one home. `hono/jsx` counts as hono. */
@@ -31,7 +31,7 @@ const HOMES: Record<string, readonly string[]> = {
   'eventsource-parser': ['wire'],
   '@pydantic/genai-prices': ['accounting'],
   hono: ['server'],
-  '@hono/node-server': ['server'],
+  '@hono/node-server': ['server', 'daemon'],
   'prom-client': ['server'],
   ws: ['server'],
   lowdb: ['storage'],
@@ -61,11 +61,14 @@ function sourceFiles(folder: string): string[] {
     .map((entry) => join(entry.parentPath, entry.name));
 }
 
+/** `import … from '…'`, `export … from '…'`, a bare `import '…'` and `import('…')`. */
+const IMPORT = /^(?:import|export)\b[^;'"`]*?from '([^']+)'|^import '([^']+)'|\bimport\('([^']+)'\)/gm;
+
 const roomOf = (file: string): string => relative(SRC, file).split('/')[0] ?? '';
 const files = sourceFiles(SRC);
 const imports: Import[] = files.flatMap((file) =>
-  [...readFileSync(file, 'utf8').matchAll(/(?:from|import)\s*\(?\s*'([^']+)'/g)].map((match) => ({
-    file, room: roomOf(file), target: match[1] ?? '',
+  [...readFileSync(file, 'utf8').matchAll(IMPORT)].map((match) => ({
+    file, room: roomOf(file), target: match[1] ?? match[2] ?? match[3] ?? '',
   })),
 );
 const say = ({ file, target }: Import): string => `${relative(SRC, file)} -> ${target}`;

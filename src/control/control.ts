@@ -2,6 +2,7 @@ import type { Client, ClientKey } from '../core/client.ts';
 import type { ControlMethod, ControlParams } from '../core/control-messages.ts';
 import type { LiveRequest } from '../core/ports.ts';
 import type { CloseRecord, JournalLine } from '../core/record.ts';
+import type { EpochMs } from '../core/units.ts';
 import type { AccountView, StatusView, UsageReport } from '../core/views.ts';
 
 /** A client as people see it: no digests. */
@@ -35,6 +36,8 @@ export interface ServedModel {
 
 /** What the screen shows of this very moment. */
 export interface LiveSnapshot {
+  /** null while no daemon runs. */
+  readonly daemon: { readonly state: 'running' | 'draining'; readonly url: string; readonly startedAt: EpochMs } | null;
   readonly running: readonly LiveRequest[];
   readonly accounts: readonly AccountView[];
 }

@@ -54,7 +54,7 @@ export const CONTROL_PARAMS = {
   'clients.revoke': z.object({ name }),
   'clients.token': z.object({ name }),
   'models.list': z.object({}),
-  'usage.report': z.object({ since: z.number().nullable(), until: z.number().nullable(), by: z.array(z.enum(USAGE_DIMENSIONS)) }),
+  'usage.report': z.object({ since: z.number().nullable(), until: z.number().nullable(), by: z.array(z.enum(USAGE_DIMENSIONS)).readonly() }),
   'requests.list': z.object({
     since: z.number().nullable(), until: z.number().nullable(), client: z.string().nullable(), account: z.string().nullable(), errorsOnly: z.boolean(),
     limit: z.int().positive().max(1_000), before: z.number().nullable(),

@@ -37,6 +37,7 @@ export interface StatusView {
     readonly uptimeMs: number | null;
     readonly version: string;
     readonly rssMb: number | null;
+    readonly pid: number | null;
   };
   /** `head` is the newest line's chain hash; `seq` its number. */
   readonly ledger: {

@@ -28,6 +28,8 @@ export interface RelayDeps extends TryModelDeps {
   readonly log: Log;
   /** Refuses new requests while nothing can be written: what cannot be accounted is not served. */
   readonly storageState: () => 'operational' | 'degraded' | 'full';
+  /** An HMAC under a local key: conversations are known by it, so that nothing of the user's stands in memory or on disk. */
+  readonly conversationDigest: (text: string) => string;
 }
 
 /**
@@ -37,7 +39,7 @@ export interface RelayDeps extends TryModelDeps {
 export async function relayRequest(request: RelayRequest, deps: RelayDeps, signal: AbortSignal): Promise<RelayResult> {
   const ticket = openTicket(request, deps.ticket);
   const keys = stickyKeys({
-    headers: request.headers, body: request.body, clientId: request.client.id, model: request.model, digest: (text) => deps.memory.digest(text),
+    headers: request.headers, body: request.body, clientId: request.client.id, model: request.model, digest: deps.conversationDigest,
   });
   const journey = startJourney({ request, ticket, signal, stickyKeys: keys });
   const refuse = async (end: AnswerEnd & { readonly error: RelayError }): Promise<RelayResult> => {
@@ -151,7 +153,7 @@ function committedFailure(headers: Headers, told: RelayedAnswer['passage']['seen
 function remember({ request, stickyKeys: keys }: Journey, headers: Headers, accountId: string, deps: RelayDeps): void {
   const turnState = headers['x-codex-turn-state'];
   const turn = turnState === undefined ? [] : stickyKeys({
-    headers: { 'x-codex-turn-state': turnState }, body: {}, clientId: request.client.id, model: request.model, digest: (text) => deps.memory.digest(text),
+    headers: { 'x-codex-turn-state': turnState }, body: {}, clientId: request.client.id, model: request.model, digest: deps.conversationDigest,
   });
   deps.sessions.remember([...keys, ...turn].map(({ key }) => key), accountId, deps.clock.now());
 }

@@ -34,6 +34,8 @@ export interface AppDeps {
   /** The port the listener has. */
   readonly port: () => number;
   readonly isDraining: () => boolean;
+  /** Calls being served, for the drain. */
+  readonly inFlight: { begin(): () => void; readonly cut: AbortSignal };
 }
 
 interface Env {
@@ -71,12 +73,18 @@ export function createApp(deps: AppDeps): Hono<Env> {
     requireScope(context.var.client, scope);
     if (deps.isDraining()) throw new RelayError('draining', 'Relay is shutting down; try again when it is back.', { retryAfterSeconds: 5 });
     const { requestId: id, client, reply } = context.var;
-    await serveRelayCall({ id, client, endpoint, exchange: context.env, reply }, {
-      gateway: deps.gateway,
-      clock: deps.clock,
-      memory: deps.memory,
-      maxBodyBytes: () => deps.settings().server.maxBodyMb * 1_048_576,
-    });
+    const ended = deps.inFlight.begin();
+    try {
+      await serveRelayCall({ id, client, endpoint, exchange: context.env, reply }, {
+        gateway: deps.gateway,
+        clock: deps.clock,
+        memory: deps.memory,
+        maxBodyBytes: () => deps.settings().server.maxBodyMb * 1_048_576,
+        cut: deps.inFlight.cut,
+      });
+    } finally {
+      ended();
+    }
     return RESPONSE_ALREADY_SENT;
   };
 

@@ -1,16 +1,25 @@
 import type { TransportFailure } from '../core/byte-source.ts';
+import { RelayError } from '../core/errors.ts';
 import type { Failure } from '../core/failure.ts';
 import type { RelayedAnswer } from '../gateway/relayed-answer.ts';
 import type { Passed } from '../wire/passage.ts';
 import type { Reply } from './reply.ts';
 import type { Waiting } from './waiting.ts';
 
+/** Where an answer is carried to. */
+export interface CarryInto {
+  readonly reply: Reply;
+  readonly waiting: Waiting;
+  /** Aborted with a RelayError when Relay goes down and this stream has had its time. */
+  readonly cut: AbortSignal;
+}
+
 /**
  * Carries a committed stream to the client: what was held back, then the upstream's bytes as they come, at the speed
  * the client reads. The end is sent after settlement; a failure becomes an event in the client's protocol and a
  * broken connection. Resolves when the exchange is over.
  */
-export function carry(answer: RelayedAnswer, reply: Reply, waiting: Waiting): Promise<void> {
+export function carry(answer: RelayedAnswer, { reply, waiting, cut }: CarryInto): Promise<void> {
   const { passage, rest } = answer;
   return new Promise((resolve) => {
     let over = false;
@@ -18,6 +27,7 @@ export function carry(answer: RelayedAnswer, reply: Reply, waiting: Waiting): Pr
     const finish = (work: Promise<void>): void => {
       over = true;
       waiting.stop();
+      cut.removeEventListener('abort', onCut);
       void work.then(resolve, resolve);
     };
     const write = (chunk: Uint8Array): void => {
@@ -32,6 +42,16 @@ export function carry(answer: RelayedAnswer, reply: Reply, waiting: Waiting): Pr
     };
     const breakOff = async (failure: Failure | null): Promise<void> => {
       const error = answer.broken(failure);
+      await answer.settle({ kind: 'failed', error });
+      await reply.destroy([passage.errorFrame(error.body)]);
+    };
+    const onCut = (): void => {
+      if (over) return;
+      rest.destroy();
+      finish(endEarly());
+    };
+    const endEarly = async (): Promise<void> => {
+      const error = cut.reason instanceof RelayError ? cut.reason : new RelayError('draining', 'Relay is shutting down.');
       await answer.settle({ kind: 'failed', error });
       await reply.destroy([passage.errorFrame(error.body)]);
     };
@@ -57,6 +77,11 @@ export function carry(answer: RelayedAnswer, reply: Reply, waiting: Waiting): Pr
       rest.destroy();
       finish(answer.settle({ kind: 'client-gone' }));
     });
+    cut.addEventListener('abort', onCut, { once: true });
+    if (cut.aborted) {
+      onCut();
+      return;
+    }
     if (reply.closed) {
       rest.destroy();
       finish(answer.settle({ kind: 'client-gone' }));

@@ -19,6 +19,8 @@ export interface RelayRouteDeps {
   readonly clock: Clock;
   readonly memory: BodyMemory;
   readonly maxBodyBytes: () => number;
+  /** Aborted with a RelayError when what still runs must end. */
+  readonly cut: AbortSignal;
 }
 
 /** A client's call at the door of a relay route. */
@@ -48,7 +50,7 @@ export async function serveRelayCall(call: IncomingCall, deps: RelayRouteDeps): 
     await sendError(call, error, {});
     return;
   }
-  await relay(request, call, deps, gone.signal);
+  await relay(request, call, deps, AbortSignal.any([gone.signal, deps.cut]));
 }
 
 async function relay(request: RelayRequest, call: IncomingCall, deps: RelayRouteDeps, signal: AbortSignal): Promise<void> {
@@ -73,7 +75,7 @@ async function relay(request: RelayRequest, call: IncomingCall, deps: RelayRoute
   }
   if (request.stream) {
     reply.begin(200, { ...STREAM_HEADERS, ...result.answer.headers, ...idHeader });
-    await carry(result.answer, reply, waiting);
+    await carry(result.answer, { reply, waiting, cut: deps.cut });
     return;
   }
   await sendWhole(result.answer, call);

@@ -1,0 +1,87 @@
+import type { Config } from '../core/config.ts';
+import type { StatusView } from '../core/views.ts';
+import type { Control } from '../control/control.ts';
+import { createControl } from '../control/create-control.ts';
+import { ControlError } from '../control/control.ts';
+import { modelViews, providerViews, servedModels } from '../daemon/control-reads.ts';
+import { openWorkshop } from '../daemon/workshop.ts';
+import type { ControlConnection } from '../io/connect-control.ts';
+import { connectControl } from '../io/connect-control.ts';
+import { controlPath } from '../io/control-path.ts';
+import { openLog } from '../daemon/open-log.ts';
+import { systemRandom } from '../io/system-random.ts';
+import { loadConfig } from '../storage/config-file.ts';
+import { openHome } from '../storage/home.ts';
+import { processLock, withLock } from '../storage/lock.ts';
+import { openState } from '../storage/state-file.ts';
+import type { CommandContext } from './context.ts';
+import { offlineLedger } from './offline-ledger.ts';
+import { VERSION } from './version.ts';
+
+/** A keychain may be asking the person meanwhile. */
+const CALL_MS = 90_000;
+
+/** What a command works with: the daemon's control where one runs, else its own. */
+export interface ControlAccess {
+  readonly control: Control;
+  readonly settings: Config;
+  /** The running daemon; null when none runs. */
+  readonly daemon: ControlConnection | null;
+}
+
+/** The running daemon of this home; null when none answers. */
+export async function findDaemon(context: CommandContext): Promise<ControlConnection | null> {
+  return connectControl(await controlPath(context.home, context.env), { clock: context.clock, timeoutMs: CALL_MS });
+}
+
+/**
+ * Runs `work` with a control over this home: the daemon's while one runs, so that nothing is written behind its back;
+ * else over the files themselves, held by a lock while the work lasts.
+ */
+export async function openControl(context: CommandContext, work: (access: ControlAccess) => Promise<void>): Promise<void> {
+  const home = await openHome(context.home);
+  const settings = await loadConfig(home);
+  const daemon = await findDaemon(context);
+  if (daemon !== null) return work({ control: daemon, settings, daemon });
+  await withLock(home, 'state', { clock: context.clock }, async () => {
+    const { log, close: closeLog } = openLog(home, context.clock, null);
+    const state = await openState(home, { clock: context.clock, log });
+    const workshop = openWorkshop({
+      home, state, clock: context.clock, random: systemRandom, log, settings: () => settings, env: context.env, version: VERSION,
+      lock: processLock(home, { clock: context.clock }),
+      prompt: context.terminal === null ? null : async () => (await import('./prompt.ts')).askHidden('Passphrase of the vault: ', context),
+    });
+    const ledger = offlineLedger(home, context);
+    const control = createControl(workshop.control, {
+      async status() {
+        const accounts = workshop.pool.views();
+        return {
+          gateway: { state: 'stopped', url: null, uptimeMs: null, version: VERSION, rssMb: null, pid: null },
+          ledger: await ledger.view(),
+          keychain: await keychainOf(workshop.credentials),
+          providers: providerViews(accounts),
+          accounts,
+        };
+      },
+      stop: () => Promise.reject(new ControlError('not_running', 'Relay is not running.')),
+      reload: () => Promise.resolve({ ok: true, message: 'Relay is not running; it reads its settings when it starts' }),
+      'models.list': () => Promise.resolve(modelViews(servedModels(state.read(), settings))),
+      'usage.report': (query) => ledger.report(query),
+      'requests.list': (query) => ledger.list(query),
+      'requests.get': ({ id }) => ledger.request(id),
+      'live.snapshot': () => Promise.resolve({ daemon: null, running: [], accounts: workshop.pool.views() }),
+    });
+    try {
+      await work({ control, settings, daemon: null });
+    } finally {
+      await workshop.signIns.saveAll();
+      await state.flush();
+      await workshop.upstream.close();
+      await closeLog();
+    }
+  });
+}
+
+async function keychainOf(credentials: { readonly backend: StatusView['keychain']['backend']; probe(): Promise<{ readonly state: StatusView['keychain']['state'] }> }): Promise<StatusView['keychain']> {
+  return { state: (await credentials.probe()).state, backend: credentials.backend };
+}

@@ -1,0 +1,71 @@
+import { reportUsage } from '../accounting/usage-report.ts';
+import type { Clock } from '../core/ports.ts';
+import type { StatusView } from '../core/views.ts';
+import type { ControlReads } from '../control/create-control.ts';
+import { findRequest, queryRequests } from '../storage/query.ts';
+import { modelViews, providerViews, servedModels } from './control-reads.ts';
+import type { Parts } from './parts.ts';
+
+/** What the running daemon knows of itself beside its parts. */
+export interface DaemonFacts {
+  readonly url: string;
+  readonly version: string;
+  readonly clock: Clock;
+  readonly state: () => 'running' | 'draining';
+  readonly stop: () => void;
+}
+
+/** Everything a control answers out of a running daemon. */
+export function daemonReads(parts: Parts, facts: DaemonFacts): ControlReads {
+  const { home, workshop, ledger, state, settings, live } = parts;
+  return {
+    async status() {
+      const accounts = workshop.pool.views();
+      return {
+        gateway: {
+          state: facts.state(), url: facts.url, uptimeMs: facts.clock.now() - parts.startedAt, version: facts.version,
+          rssMb: Math.round(process.memoryUsage.rss() / 1_048_576), pid: process.pid,
+        },
+        ledger: { state: ledger.journal.state, head: ledger.journal.head.h, seq: ledger.journal.head.seq },
+        keychain: await keychainView(parts),
+        providers: providerViews(accounts),
+        accounts,
+      };
+    },
+    async stop() {
+      facts.stop();
+      return null;
+    },
+    async reload() {
+      const result = await settings.reload();
+      return result.outcome === 'invalid' ? { ok: false, message: result.message } : { ok: true, message: result.outcome };
+    },
+    'models.list': async () => modelViews(servedModels(state.read(), settings.current())),
+    'usage.report': async (query) => reportUsage(ledger.totals.read(), query),
+    'requests.list': (query) => listRequests(home, query),
+    'requests.get': ({ id }) => findRequest(home, id),
+    'live.snapshot': async () => ({
+      daemon: { state: facts.state(), url: facts.url, startedAt: parts.startedAt }, running: live.running(), accounts: workshop.pool.views(),
+    }),
+  };
+}
+
+/** Newest first, at most `limit`, older than line `before`. */
+export async function listRequests(home: string, query: Parameters<ControlReads['requests.list']>[0]): ReturnType<ControlReads['requests.list']> {
+  const found: Awaited<ReturnType<ControlReads['requests.list']>>[number][] = [];
+  const filter = {
+    ...(query.since !== null && { since: query.since }), ...(query.until !== null && { until: query.until }),
+    ...(query.client !== null && { client: query.client }), ...(query.account !== null && { account: query.account }), errorsOnly: query.errorsOnly,
+  };
+  for await (const { line } of queryRequests(home, filter)) {
+    if (query.before !== null && line.seq >= query.before) continue;
+    found.push(line);
+    if (found.length >= query.limit) break;
+  }
+  return found;
+}
+
+async function keychainView({ workshop }: Pick<Parts, 'workshop'>): Promise<StatusView['keychain']> {
+  const { backend } = workshop.credentials;
+  return { state: (await workshop.credentials.probe()).state, backend };
+}

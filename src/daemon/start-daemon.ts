@@ -1,0 +1,248 @@
+import { createHash, createHmac } from 'node:crypto';
+import { rm } from 'node:fs/promises';
+import { join } from 'node:path';
+
+import { getRequestListener } from '@hono/node-server';
+
+import type { Totals } from '../accounting/totals.ts';
+import { emptyTotals, foldRecord, parseTotals } from '../accounting/totals.ts';
+import { spentSince } from '../accounting/usage-report.ts';
+import { CommandError, EXIT, RelayError } from '../core/errors.ts';
+import type { Clock, LiveView, Random } from '../core/ports.ts';
+import type { Config } from '../core/config.ts';
+import type { Control } from '../control/control.ts';
+import { createControl, handleControlMessage } from '../control/create-control.ts';
+import { ensureDefaultClient } from '../control/clients.ts';
+import { createAdmission } from '../gateway/admission.ts';
+import { refreshCatalogues } from '../gateway/catalogue.ts';
+import { createGateway } from '../gateway/create-gateway.ts';
+import { createLiveView } from '../gateway/live-view.ts';
+import { meterRequest } from '../gateway/meter.ts';
+import type { Gateway } from '../gateway/relayed-answer.ts';
+import { createRetryMeter } from '../gateway/retry-meter.ts';
+import { createSlots } from '../gateway/slots.ts';
+import { claimControlSocket } from '../io/claim-control-socket.ts';
+import type { ControlClaim } from '../io/claim-control-socket.ts';
+import { connectControl } from '../io/connect-control.ts';
+import { controlPath } from '../io/control-path.ts';
+import { serveControl } from '../io/control-socket.ts';
+import { writeDurably } from '../io/write-durably.ts';
+import { createStickySessions } from '../routing/sticky-sessions.ts';
+import { createApp } from '../server/app.ts';
+import { createBodyMemory } from '../server/read-body.ts';
+import { loadConfig } from '../storage/config-file.ts';
+import { watchConfig } from '../storage/config-watch.ts';
+import { openHome } from '../storage/home.ts';
+import { openLedger } from '../storage/ledger.ts';
+import { processLock } from '../storage/lock.ts';
+import { openState } from '../storage/state-file.ts';
+import { modelsForClient, servedModels } from './control-reads.ts';
+import { daemonReads } from './daemon-reads.ts';
+import { openLog } from './open-log.ts';
+import { createInFlight } from './in-flight.ts';
+import type { Listeners } from './listen.ts';
+import { listenOnLoopback } from './listen.ts';
+import { removeMockAccounts, startMockProvider } from './mock-provider.ts';
+import type { Parts } from './parts.ts';
+import type { Workshop } from './workshop.ts';
+import { openWorkshop } from './workshop.ts';
+
+/** What a daemon is started with. */
+export interface DaemonOptions {
+  readonly home: string;
+  /** Overrides `server.port`; 0 takes any. */
+  readonly port: number | null;
+  readonly withMock: boolean;
+  readonly clock: Clock;
+  readonly random: Random;
+  readonly env: Readonly<Record<string, string | undefined>>;
+  /** Gets each log line beside the file; null where nobody reads along. */
+  readonly mirrorLog: ((line: string) => void) | null;
+  readonly prompt: (() => Promise<string | null>) | null;
+  readonly version: string;
+  /** Asked for by `relay stop`. */
+  readonly onStop: () => void;
+}
+
+/** A running daemon. */
+export interface Daemon {
+  readonly url: string;
+  /** The key of client `default`, on the very first start only. */
+  readonly clientKey: string | null;
+  readonly control: Control;
+  readonly live: LiveView;
+  reload(): Promise<void>;
+  /** Stops taking requests, lets running ones finish for at most `deadlineMs`, then ends what is left and closes everything. */
+  drain(deadlineMs: number): Promise<void>;
+}
+
+/** How often missing or old model lists are looked for. */
+const CATALOGUE_LOOK_MS = 600_000;
+
+/**
+ * Starts the daemon of a home: settings, state, ledger, accounts, gateway, server. Throws a CommandError that says what
+ * is in the way: 73 the home, 75 another daemon or the port, 78 the settings or the state.
+ */
+export async function startDaemon(options: DaemonOptions): Promise<Daemon> {
+  const { clock, random } = options;
+  const home = await openHome(options.home);
+  const config = await loadConfig(home);
+  const claim = await claimHome(home, options);
+  try {
+    const { log, close: closeLog } = openLog(home, clock, options.mirrorLog);
+    const state = await openState(home, { clock, log });
+    const settings = watchConfig(home, { clock, log, config, onChange: () => log.info('settings reloaded') });
+    const ledger = await openLedger<Totals>(home, { empty: emptyTotals, fold: foldRecord, parse: parseTotals }, { clock, log, durability: config.ledger.durability });
+    await removeMockAccounts(state);
+    const mock = options.withMock ? await startMockProvider(state, options) : null;
+    const issued = await ensureDefaultClient({ state, clock, random, credentials: noCredentials });
+    const workshop = openWorkshop({
+      home, state, clock, random, log, settings: settings.current, lock: processLock(home, { clock }), env: options.env, prompt: options.prompt, version: options.version,
+    });
+    const parts: Parts = { home, claim, log, state, settings, ledger, workshop, live: createLiveView(), inFlight: createInFlight(), startedAt: clock.now() };
+    return await openDoors(parts, { options, clientKey: issued?.key ?? null, closeMock: async () => mock?.close(), closeLog });
+  } catch (error) {
+    await claim.release();
+    throw error;
+  }
+}
+
+/** The default client is made without keeping its key, so no credential store is touched. */
+const noCredentials = {
+  backend: 'memory' as const,
+  get: () => Promise.resolve(null), set: () => Promise.resolve(), delete: () => Promise.resolve(false),
+  getSecret: () => Promise.resolve(null), setSecret: () => Promise.resolve(), deleteSecret: () => Promise.resolve(false),
+  probe: () => Promise.resolve({ state: 'ready' as const }),
+};
+
+async function claimHome(home: string, { env, clock }: DaemonOptions): Promise<ControlClaim> {
+  const path = await controlPath(home, env);
+  const claim = await claimControlSocket(path);
+  if (claim !== null) return claim;
+  const holder = await connectControl(path, { clock, timeoutMs: 5_000 }).then((control) => control?.call('status', {})).catch(() => undefined);
+  const where = holder?.gateway.url == null ? '' : ` at ${holder.gateway.url}`;
+  const pid = holder?.gateway.pid == null ? '' : ` (pid ${holder.gateway.pid})`;
+  throw new CommandError(EXIT.inUse, `Relay is running already${where}${pid}; relay status shows it, relay stop ends it`);
+}
+
+interface Doors {
+  readonly options: DaemonOptions;
+  readonly clientKey: string | null;
+  readonly closeMock: () => Promise<void>;
+  readonly closeLog: () => Promise<void>;
+}
+
+async function openDoors(parts: Parts, { options, clientKey, closeMock, closeLog }: Doors): Promise<Daemon> {
+  const { home, log, state, settings, inFlight, workshop } = parts;
+  let draining = false;
+  let listeners: Listeners | null = null;
+  const stopped = new AbortController();
+  const port = (): number => listeners?.port ?? 0;
+  const app = createApp({
+    gateway: openGateway(parts, options),
+    clock: options.clock,
+    log,
+    state: () => state.read(),
+    settings: settings.current,
+    memory: createBodyMemory(() => settings.current().limits.inflightBodyMb * 1_048_576),
+    listModels: (client) => modelsForClient(client, servedModels(state.read(), settings.current())).map(({ model, accounts }) => ({
+      model, providers: [...new Set(accounts.map(({ provider }) => provider))],
+    })),
+    makeId: (prefix) => `${prefix}_${Buffer.from(options.random.bytes(12)).toString('hex')}`,
+    port,
+    isDraining: () => draining,
+    inFlight,
+  });
+  listeners = await listenOnLoopback(getRequestListener(app.fetch, { overrideGlobalObjects: false }), options.port ?? settings.current().server.port);
+  const url = `http://127.0.0.1:${listeners.port}`;
+  const control = createControl(workshop.control, daemonReads(parts, {
+    url, version: options.version, clock: options.clock, state: () => (draining ? 'draining' : 'running'), stop: options.onStop,
+  }));
+  serveControl(parts.claim, {
+    call: (method, params) => handleControlMessage(control, method, params),
+    subscribe: (listener) => parts.live.subscribe(listener),
+  }, log);
+  await writeDurably(join(home, 'daemon.json'), `${JSON.stringify({ pid: process.pid, port: listeners.port, url, startedAt: parts.startedAt })}\n`);
+  keepCatalogues(workshop, options.clock, stopped.signal);
+  log.info('listening', { url });
+
+  const close = async (): Promise<void> => {
+    stopped.abort();
+    settings.close();
+    await listeners?.close();
+    await workshop.signIns.saveAll();
+    await parts.ledger.close();
+    await removeMockAccounts(state).catch(() => {});
+    await state.flush();
+    await closeMock();
+    await workshop.upstream.close();
+    await rm(join(home, 'daemon.json'), { force: true });
+    log.info('stopped');
+    await closeLog();
+    await parts.claim.release();
+  };
+  return {
+    url, clientKey, control, live: parts.live,
+    async reload() {
+      await settings.reload();
+    },
+    async drain(deadlineMs) {
+      draining = true;
+      await Promise.race([inFlight.idle(), after(deadlineMs, options.clock)]);
+      if (inFlight.count > 0) {
+        log.warn('ending streams that outlast the drain', { streams: inFlight.count });
+        inFlight.cutAll(new RelayError('draining', 'Relay is shutting down and this answer took longer than the drain allows.'));
+        await Promise.race([inFlight.idle(), after(2_000, options.clock)]);
+        listeners?.destroy();
+      }
+      await close();
+    },
+  };
+}
+
+function openGateway(parts: Parts, { clock, random, version }: DaemonOptions): Gateway {
+  const { state, settings, ledger, workshop, live, log } = parts;
+  const config = (): Config => settings.current();
+  const slots = createSlots(clock, () => config().limits);
+  const localKey = random.bytes(32);
+  return createGateway({
+    send: workshop.upstream.send,
+    clock,
+    random,
+    log,
+    signIns: workshop.signIns,
+    settings: config,
+    state: () => state.read(),
+    memory: {
+      storedResponse: () => undefined,
+      reasoningFor: () => undefined,
+      digest: (text) => createHash('sha256').update(text).digest('hex'),
+    },
+    conversationDigest: (text) => createHmac('sha256', localKey).update(text).digest('base64url').slice(0, 22),
+    makeId: (prefix) => `${prefix}_${Buffer.from(random.bytes(16)).toString('hex')}`,
+    version,
+    pool: workshop.pool,
+    sessions: createStickySessions(),
+    retries: createRetryMeter(clock, () => config().retry.budgetPercent),
+    storageState: () => ledger.journal.state,
+    ticket: { clock, journal: ledger.journal, live, log, meter: (metered) => meterRequest(metered, config()) },
+    admission: createAdmission({
+      clock, slots,
+      sharedBudgets: () => state.read().budgets,
+      spentSince: (owner, since) => spentSince(ledger.totals.read(), since, owner),
+    }),
+  });
+}
+
+/** Fetches model lists now and looks again from time to time; never holds anything up. */
+function keepCatalogues(workshop: Workshop, clock: Clock, signal: AbortSignal): void {
+  const look = (): void => {
+    if (signal.aborted) return;
+    void refreshCatalogues(workshop.catalogue, signal).finally(() => clock.after(CATALOGUE_LOOK_MS, look));
+  };
+  look();
+}
+
+function after(ms: number, clock: Clock): Promise<void> {
+  return new Promise((resolve) => clock.after(ms, resolve));
+}
