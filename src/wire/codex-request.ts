@@ -60,7 +60,10 @@ function keepTaken(body: JsonObject, { notes }: Translation): JsonObject {
   }
   const tools = arrayAt(made, 'tools');
   if (!tools) return made;
-  if (tools.length > 0) return { ...made, tools: tools.map(codexTool) };
+  if (tools.length > 0) {
+    const choice = made['tool_choice'];
+    return { ...made, tools: tools.map(codexTool), ...(isJsonObject(choice) && { tool_choice: codexTool(choice) }) };
+  }
   // An empty list is refused where the model has tools of its own, so it is left out with all that hangs on it.
   const { tools: _, tool_choice: __, parallel_tool_calls: ___, ...rest } = made;
   return rest;
@@ -101,6 +104,7 @@ function serviceTier(body: JsonObject, { notes }: Translation): JsonObject {
   return {};
 }
 
+/** A tool, or a choice of one, under the name this backend has for it. */
 function codexTool(tool: JsonValue): JsonValue {
   const type = stringAt(tool, 'type');
   if (!isJsonObject(tool) || type === undefined) return tool;

@@ -34,10 +34,7 @@ const FUNCTIONS: Readonly<Record<HostedTool, { readonly description: string; rea
     description: 'Runs one command on the user\'s machine. `command` is the program and its arguments.',
     parameters: {
       type: 'object',
-      properties: {
-        command: strings, working_directory: string, timeout_ms: integer, user: string,
-        env: { type: 'object', additionalProperties: string, properties: {} },
-      },
+      properties: { command: strings, working_directory: string, timeout_ms: integer, user: string },
       required: ['command'],
     },
   },

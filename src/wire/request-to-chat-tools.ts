@@ -115,7 +115,7 @@ function wrappedCustom(tool: JsonObject, name: string): JsonObject {
     type: 'function',
     function: {
       name, description,
-      parameters: { type: 'object', properties: { input: { type: 'string' } }, required: ['input'], additionalProperties: false },
+      parameters: { type: 'object', properties: { input: { type: 'string' } }, required: ['input'] },
     },
   };
 }

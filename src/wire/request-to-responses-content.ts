@@ -21,7 +21,7 @@ export function outputParts(message: JsonObject, at: string): JsonObject[] {
   if (content === undefined || content === null) return tail;
   if (typeof content === 'string') return content === '' ? tail : [{ type: 'output_text', text: content }, ...tail];
   if (!Array.isArray(content)) refuseType(`${at}.content`, 'a string or an array of parts');
-  return [...content.map((part, index) => outputPart(part, `${at}.content[${index}]`)), ...tail];
+  return [...content.flatMap((part, index) => outputPart(part, `${at}.content[${index}]`)), ...tail];
 }
 
 /** A tool's answer: a string stays one, text parts are joined, anything with an image or a file stays a list. */
@@ -40,12 +40,16 @@ function plainText(part: JsonValue): string | undefined {
   return type === 'text' || type === 'input_text' || type === 'output_text' ? stringAt(part, 'text') : undefined;
 }
 
-function outputPart(value: JsonValue, at: string): JsonObject {
+/** Some clients keep another vendor's thinking as a part: nothing a Responses upstream could verify, so it stays behind. */
+const THINKING = ['thinking', 'redacted_thinking', 'reasoning'];
+
+function outputPart(value: JsonValue, at: string): JsonObject[] {
   const text = plainText(value);
-  if (text !== undefined) return { type: 'output_text', text };
+  if (text !== undefined) return [{ type: 'output_text', text }];
   const part = requireObject(value, at);
+  if (THINKING.includes(stringAt(part, 'type') ?? '')) return [];
   const refusal = stringAt(part, 'refusal');
-  if (part['type'] === 'refusal' && refusal !== undefined) return { type: 'refusal', refusal };
+  if (part['type'] === 'refusal' && refusal !== undefined) return [{ type: 'refusal', refusal }];
   refuseContent(at, stringAt(part, 'type') ?? 'unknown');
 }
 

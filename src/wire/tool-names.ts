@@ -14,6 +14,8 @@ export interface DeclaredName {
 export class ToolNames {
   readonly #sent = new Map<string, string>();
   readonly #declared = new Map<string, DeclaredName>();
+  /** Plain name -> sent name, of the first tool of that name in a namespace. */
+  readonly #namespaced = new Map<string, string>();
   readonly #reserved: ReadonlySet<string>;
 
   /** `reserved`: plain names the client declared, which no shortened or flattened one may take. */
@@ -21,14 +23,20 @@ export class ToolNames {
     this.#reserved = new Set(reserved);
   }
 
-  /** The name the upstream is given for a tool, wherever it is mentioned. */
+  /**
+   * The name the upstream is given for a tool, wherever it is mentioned. A call that leaves out its namespace means the
+   * tool of that name in one, unless a plain one is declared.
+   */
   sent(name: string, namespace: string | null = null): string {
     const key = JSON.stringify([namespace, name]);
     const known = this.#sent.get(key);
     if (known !== undefined) return known;
+    const implied = namespace === null && !this.#reserved.has(name) ? this.#namespaced.get(name) : undefined;
+    if (implied !== undefined) return implied;
     const wanted = flattened(name, namespace);
     const sent = wanted === name && wanted.length <= LONGEST_NAME ? name : this.#free(shortened(wanted));
     this.#sent.set(key, sent);
+    if (namespace !== null && !this.#namespaced.has(name)) this.#namespaced.set(name, sent);
     if (!this.#declared.has(sent)) this.#declared.set(sent, { name, namespace });
     return sent;
   }

@@ -16,6 +16,11 @@ describe('a chat request for a chat upstream', () => {
     expect(prepared).toMatchObject({ changed: false, dropped: [] });
   });
 
+  test('passes so to a local upstream too', () => {
+    const ordinary = { model: 'gpt-x', messages: [asked], tools: [{ type: 'function', function: { name: 'f' } }] };
+    expect(prepareRequest(chatCall(ordinary), targetOf('chat-generic'), EMPTY_MEMORY).body).toBe(ordinary);
+  });
+
   test('is always asked for its usage when it streams, and the plan says whether the client did', () => {
     const stream = prepareRequest(chatCall({ ...plain, stream: true }), targetOf('openai', { wire: 'chat' }), EMPTY_MEMORY);
     expect(stream.body).toEqual({ ...plain, stream: true, stream_options: { include_usage: true } });
@@ -85,8 +90,9 @@ describe('a chat request for a chat upstream', () => {
   });
 
   test('Gemini is not sent what it does not know; what matters of it is said', () => {
-    const { body, dropped } = prepareChat({ store: false, prompt_cache_key: 'k', metadata: { a: 'b' }, reasoning_effort: 'xhigh' },
-      'gemini');
+    const { body, dropped } = prepareChat({
+      store: false, prompt_cache_key: 'k', metadata: { a: 'b' }, reasoning_effort: 'xhigh',
+    }, 'gemini');
     expect(body).toEqual({ model: 'gpt-x', messages: [asked], reasoning_effort: 'high' });
     expect(dropped).toEqual(['metadata', 'reasoning_effort:xhigh->high']);
   });

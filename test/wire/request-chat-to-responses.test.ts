@@ -87,6 +87,19 @@ describe('a chat request for a Responses upstream: parameters', () => {
     });
   });
 
+  test('reasoning that the platform stores itself is not asked for sealed', () => {
+    expect(prepareChat({ reasoning_effort: 'low', store: true }, 'openai').body['include']).toBeUndefined();
+    expect(prepareChat({ reasoning_effort: 'none' }, 'openai').body['include']).toBeUndefined();
+  });
+
+  test.each<[string, readonly string[], string]>([
+    ['medium', ['low', 'high'], 'low'], ['none', ['low', 'high'], 'low'], ['xhigh', ['low', 'high'], 'high'],
+    ['max', ['low', 'max'], 'max'],
+    ['ultra', ['ultra'], 'ultra'], ['strange', ['low'], 'strange'], ['low', ['strange'], 'low'],
+  ])('effort %s where %j are served is %s', (asking, efforts, sent) => {
+    expect(prepareChat({ reasoning_effort: asking }, 'openai', { efforts }).body['reasoning']).toEqual({ effort: sent });
+  });
+
   test('stop sequences go into the plan of the answer, since no Responses upstream has them', () => {
     const prepared = prepareChat({ stop: ['END', '\n\n'] }, 'codex');
     expect(prepared.answer.stop).toEqual(['END', '\n\n']);
@@ -96,7 +109,8 @@ describe('a chat request for a Responses upstream: parameters', () => {
 
   test('the cache key of a conversation on the ChatGPT backend stays, and differs from another\'s', () => {
     const system = { role: 'system', content: 's' };
-    expect(cacheKeyOf([system, asked])).toBe(cacheKeyOf([system, asked, { role: 'assistant', content: 'y' }, { role: 'user', content: 'more' }]));
+    const later = [{ role: 'assistant', content: 'y' }, { role: 'user', content: 'more' }];
+    expect(cacheKeyOf([system, asked])).toBe(cacheKeyOf([system, asked, ...later]));
     expect(cacheKeyOf([system, asked])).not.toBe(cacheKeyOf([system, { role: 'user', content: 'z' }]));
     expect(prepareChat({ prompt_cache_key: 'mine' }, 'codex').body['prompt_cache_key']).toBe('mine');
   });
@@ -141,6 +155,14 @@ describe('a chat request for a Responses upstream: messages and tools', () => {
         type: 'function_call_output', call_id: 'b',
         output: [{ type: 'input_text', text: 't' }, { type: 'input_image', image_url: 'https://e/x', detail: 'auto' }],
       },
+    ]);
+  });
+
+  test('thinking of another vendor in an assistant\'s parts stays behind, its words go on', () => {
+    const content = [{ type: 'thinking', thinking: 'hm', signature: 's' }, { type: 'text', text: 'yes' }];
+    const messages = [asked, { role: 'assistant', content, reasoning_content: 'hm' }];
+    expect(prepareChat({ messages }, 'openai').body['input']).toMatchObject([
+      {}, { role: 'assistant', content: [{ type: 'output_text', text: 'yes' }] },
     ]);
   });
 

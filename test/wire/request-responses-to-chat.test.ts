@@ -29,6 +29,12 @@ describe('a Responses request for a chat upstream: history', () => {
     ]);
   });
 
+  test('calls of one id that stand together are answered in their order', () => {
+    expect(messagesOf([call('a', 'f'), call('a', 'g'), output('a', 'first'), output('a', 'second')])).toMatchObject([
+      { tool_calls: [{ function: { name: 'f' } }, { function: { name: 'g' } }] }, { content: 'first' }, { content: 'second' },
+    ]);
+  });
+
   test('an output without its call is refused', () => {
     expect(refusalOf(() => prepareResponses({ input: [user('x'), output('z', '1')] },
       'chat-generic'))).toMatchObject({ param: 'input[1].call_id' });
@@ -37,8 +43,10 @@ describe('a Responses request for a chat upstream: history', () => {
   test('images of a tool follow in a user message, behind all the answers', () => {
     expect(messagesOf([
       call('a', 'f'), call('b', 'f'),
-      { type: 'function_call_output', call_id: 'a', output: [{ type: 'input_text', text: 'see ' }, { type: 'input_image',
-        image_url: 'https://e/x' }] },
+      {
+        type: 'function_call_output', call_id: 'a',
+        output: [{ type: 'input_text', text: 'see ' }, { type: 'input_image', image_url: 'https://e/x' }],
+      },
       output('b', '2'),
     ])).toEqual([
       { role: 'assistant', content: null, tool_calls: [sentCall('a', 'f'), sentCall('b', 'f')] },
@@ -62,8 +70,9 @@ describe('a Responses request for a chat upstream: history', () => {
         { type: 'file', file: { filename: 'a.pdf', file_data: 'data:application/pdf;base64,AAAA' } },
       ],
     }]);
-    expect(refusalOf(() => prepareResponses({ input }, 'deepseek'))).toMatchObject({ code: 'unsupported_content_type',
-      param: 'input[0].content[2]' });
+    expect(refusalOf(() => prepareResponses({ input }, 'deepseek'))).toMatchObject({
+      code: 'unsupported_content_type', param: 'input[0].content[2]',
+    });
   });
 
   test('reasoning goes back to those who asked for it, on its own turn, and to nobody else', () => {
@@ -77,8 +86,9 @@ describe('a Responses request for a chat upstream: history', () => {
     expect(messagesOf(input, 'deepseek')).toMatchObject([
       { reasoning_content: 'told\n\nsealed', tool_calls: [callA] }, {}, {}, { reasoning_content: '' }, {},
     ]);
-    expect(messagesOf(input, 'chat-generic')).toMatchObject([{ reasoning_content: 'sealed', reasoning_details: [{ a: 1 }] }, {}, {}, {},
-      {}]);
+    expect(messagesOf(input, 'chat-generic')).toMatchObject([
+      { reasoning_content: 'sealed', reasoning_details: [{ a: 1 }] }, {}, {}, {}, {},
+    ]);
     expect(messagesOf(input, 'gemini')).toMatchObject([
       { tool_calls: [{ ...callA, extra_content: { google: { thought_signature: 'sig' } } }] }, {}, {},
       { tool_calls: [{ extra_content: { google: { thought_signature: 'skip_thought_signature_validator' } } }] }, {},
@@ -112,8 +122,10 @@ describe('a Responses request for a chat upstream: tools and parameters', () => 
   test('a namespace is flattened, the first of a name wins, and the plan knows the way back', () => {
     const { body, answer } = prepareResponses({
       tools: [
-        { type: 'namespace', name: 'crm', tools: [{ type: 'function', name: 'find' }, { type: 'custom', name: 'exec' },
-          { type: 'function', name: 'mcp__x' }] },
+        {
+          type: 'namespace', name: 'crm',
+          tools: [{ type: 'function', name: 'find' }, { type: 'custom', name: 'exec' }, { type: 'function', name: 'mcp__x' }],
+        },
         { type: 'function', name: 'crm__find', description: 'another' },
         { type: 'function', name: 'f', strict: null, defer_loading: true }, { type: 'function', name: 'f', description: 'second' },
       ],
@@ -125,14 +137,31 @@ describe('a Responses request for a chat upstream: tools and parameters', () => 
       { function: { name: 'mcp__x' } }, { function: { name: 'crm__find', description: 'another' } },
       { function: { name: 'f', parameters: { type: 'object', properties: {} } } },
     ]);
-    expect(JSON.stringify(body['tools'])).not.toMatch(/strict|defer_loading/);
+    expect(JSON.stringify(body['tools'])).not.toMatch(/strict|defer_loading|second/);
     expect(body['messages']).toMatchObject([{ tool_calls: [{ function: { name: 'crm__find_2' } }] }, {}]);
     expect(body['tool_choice']).toEqual({ type: 'function', function: { name: 'f' } });
     expect(answer.toolNames).toEqual({
-      crm__find_2: { name: 'find', namespace: 'crm' }, crm__exec: { name: 'exec', namespace: 'crm' }, mcp__x: { name: 'mcp__x',
-        namespace: 'crm' },
+      crm__find_2: { name: 'find', namespace: 'crm' }, crm__exec: { name: 'exec', namespace: 'crm' },
+      mcp__x: { name: 'mcp__x', namespace: 'crm' },
     });
     expect(answer.customTools).toEqual({ crm__exec: 'wrapped' });
+  });
+
+  test('a call that leaves its namespace out means the tool in it, as Codex replays its own', () => {
+    const { body } = prepareResponses({
+      input: [
+        {
+          type: 'additional_tools', role: 'developer',
+          tools: [{ type: 'namespace', name: 'functions', tools: [{ type: 'custom', name: 'exec' }] }],
+        },
+        { type: 'custom_tool_call', call_id: 'a', name: 'exec', input: 'await x()' },
+        { type: 'custom_tool_call_output', call_id: 'a', output: [{ type: 'input_text', text: 'ok' }] },
+      ],
+    }, 'chat-generic');
+    expect(body['tools']).toMatchObject([{ function: { name: 'functions__exec' } }]);
+    expect(body['messages']).toMatchObject([
+      { tool_calls: [{ function: { name: 'functions__exec', arguments: '{"input":"await x()"}' } }] }, { content: 'ok' },
+    ]);
   });
 
   test('a free-form tool becomes a function that is told the grammar', () => {
@@ -190,6 +219,8 @@ describe('a Responses request for a chat upstream: tools and parameters', () => 
       tools: [{}, {}], tool_choice: { type: 'allowed_tools', allowed_tools: { mode: 'required', tools: [g] } },
     });
     expect(prepareResponses(members, 'chat-generic').body).toMatchObject({ tools: [g], tool_choice: 'required' });
+    const none = { ...members, tool_choice: { type: 'allowed_tools', mode: 'required', tools: [{ type: 'mcp' }] } };
+    expect(prepareResponses(none, 'chat-generic').body).toMatchObject({ tools: [{}, {}], tool_choice: 'none' });
   });
 
   test('a required tool that nobody can run is refused', () => {
@@ -220,8 +251,9 @@ describe('a Responses request for a chat upstream: tools and parameters', () => 
   });
 
   test('the plan echoes what a Responses object repeats of its request, as the client said it', () => {
-    const echoed = { instructions: 'i', temperature: 0.1, metadata: { a: 'b' }, tools: [{ type: 'function', name: 'f' }],
-      truncation: 'auto' };
+    const echoed = {
+      instructions: 'i', temperature: 0.1, metadata: { a: 'b' }, tools: [{ type: 'function', name: 'f' }], truncation: 'auto',
+    };
     expect(prepareResponses({ ...echoed, surprise: 1, user: null }, 'chat-generic').answer.echo).toEqual(echoed);
   });
 });

@@ -22,8 +22,10 @@ describe('Codex\'s own request', () => {
   const lite = {
     model: 'gpt-x', stream: true, store: false, tool_choice: 'auto', parallel_tool_calls: false,
     input: [
-      { type: 'additional_tools', role: 'developer', tools: [{ type: 'namespace', name: 'functions', tools: [{ type: 'custom',
-        name: 'exec' }] }] },
+      {
+        type: 'additional_tools', role: 'developer',
+        tools: [{ type: 'namespace', name: 'functions', tools: [{ type: 'custom', name: 'exec' }] }],
+      },
       { type: 'message', role: 'developer', id: 'msg_1', content: [{ type: 'input_text', text: 'd' }] },
       { type: 'unheard_of', id: 'x', payload: { deep: [1, { a: null }] } },
       { type: 'reasoning', id: 'rs_1', summary: [], content: null, encrypted_content: 'gAAAA' },
@@ -94,17 +96,18 @@ describe('a plain Responses request', () => {
 
   test('is brought into the terms of the ChatGPT backend', () => {
     const { body, dropped, answer } = prepareResponses({
-      input: [{ role: 'system', content: 'S' }, user('x')], max_output_tokens: 9, temperature: 0.5, truncation: 'auto',
-        metadata: { a: 'b' },
+      input: [{ role: 'system', content: 'S' }, user('x')], max_output_tokens: 9, temperature: 0.5,
+      truncation: 'auto', metadata: { a: 'b' },
       store: true, service_tier: 'fast', include: ['message.output_text.logprobs'], background: false, stream_options: {},
-      tools: [{ type: 'web_search_preview' }, { type: 'function', name: 'f', strict: null }, { type: 'unheard_of' }], user: null,
+      tools: [{ type: 'web_search_preview' }, { type: 'function', name: 'f', strict: null }, { type: 'unheard_of' }],
+      tool_choice: { type: 'web_search_preview' }, user: null,
     }, 'codex');
     const { prompt_cache_key: key, ...rest } = body;
     expect(key).toMatch(/^relay-[0-9a-f]{32}$/);
     expect(rest).toEqual({
       model: 'gpt-x', instructions: '', input: [{ role: 'developer', content: 'S' }, user('x')], store: false, stream: true,
       service_tier: 'priority', include: ['message.output_text.logprobs', 'reasoning.encrypted_content'],
-      tools: [{ type: 'web_search' }, { type: 'function', name: 'f' }, { type: 'unheard_of' }],
+      tool_choice: { type: 'web_search' }, tools: [{ type: 'web_search' }, { type: 'function', name: 'f' }, { type: 'unheard_of' }],
     });
     expect(dropped).toEqual(['max_output_tokens', 'metadata', 'store', 'temperature', 'truncation']);
     expect(answer).toMatchObject({ clientStream: false, upstreamStream: true, native: false });
@@ -135,8 +138,9 @@ describe('a plain Responses request', () => {
   });
 
   test('compaction is forwarded with what it takes, never as a stream, and refused where nobody compacts', () => {
-    const compact = responsesCall({ model: 'gpt-x', input: 'x', store: false, tools: [], text: {}, instructions: 'i' },
-      { endpoint: 'compact' });
+    const compact = responsesCall({
+      model: 'gpt-x', input: 'x', store: false, tools: [], text: {}, instructions: 'i',
+    }, { endpoint: 'compact' });
     const { body, answer } = prepareRequest(compact, targetOf('codex'), EMPTY_MEMORY);
     expect(body).toEqual({ model: 'gpt-x', input: [user('x')], instructions: 'i' });
     expect(answer).toMatchObject({ clientStream: false, upstreamStream: false });
@@ -145,12 +149,13 @@ describe('a plain Responses request', () => {
 
   test('a Responses body on the chat path keeps its flat tools; chat\'s own options stay behind', () => {
     const body = {
-      model: 'gpt-x', stream: true, stream_options: { include_usage: true }, input: [user('x')], tools: [{ type: 'custom',
-        name: 'ApplyPatch' }],
+      model: 'gpt-x', stream: true, stream_options: { include_usage: true }, input: [user('x')],
+      tools: [{ type: 'custom', name: 'ApplyPatch' }, { type: 'function', name: 'f' }],
     };
     const prepared = prepareRequest(responsesCall(body, { clientWire: 'chat', endpoint: 'chat' }), targetOf('openai'), EMPTY_MEMORY);
     const { stream_options: _, ...rest } = body;
     expect(prepared.body).toEqual(rest);
-    expect(prepared.answer).toMatchObject({ clientWire: 'chat', includeUsage: true, customTools: { ApplyPatch: 'flat' }, echo: {} });
+    expect(prepared.answer).toMatchObject({ clientWire: 'chat', includeUsage: true, echo: {} });
+    expect(prepared.answer.customTools).toEqual({ ApplyPatch: 'flat' });
   });
 });
