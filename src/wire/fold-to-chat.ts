@@ -54,9 +54,6 @@ export function createChunksToCompletion(deps: PassageDeps): EventTeller {
   const seen = nothingSeen();
   const fold = createCompletionFold();
   let finish: string | null = null;
-  const close = (): void => {
-    if (finish !== null) seen.terminal ??= terminalOfFinish(finish);
-  };
   return {
     seen,
     take(chunk) {
@@ -70,8 +67,12 @@ export function createChunksToCompletion(deps: PassageDeps): EventTeller {
       }
       if (finish === 'error') noteFailure(seen, endedInError());
     },
-    done: close,
-    end: close,
+    done() {
+      seen.terminal ??= terminalOfFinish(finish ?? 'stop');
+    },
+    end() {
+      if (finish !== null) seen.terminal ??= terminalOfFinish(finish);
+    },
     drain: () => [],
     finish: () => {
       if (seen.failure) return [errorEnvelope(bodyOfFailure(seen.failure))];

@@ -10,7 +10,8 @@ const REQUEST_FAULTS = new Set([
   'invalid_encrypted_content', 'invalid_function_parameters', 'unsupported_parameter', 'unsupported_value', 'previous_response_not_found',
 ]);
 const UNEXPLAINED = 'The upstream reported an error without a message.';
-const LIMITS = new Set(['rate_limit_exceeded', 'rate_limit_error', 'usage_limit_reached', 'insufficient_quota', 'usage_not_included']);
+const QUOTAS = new Set(['usage_limit_reached', 'insufficient_quota', 'usage_not_included']);
+const LIMITS = new Set(['rate_limit_exceeded', 'rate_limit_error', ...QUOTAS]);
 const OVERLOADS = new Set(['server_is_overloaded', 'overloaded', 'overloaded_error', 'slow_down']);
 
 /**
@@ -73,7 +74,7 @@ export function bodyOfFailure(failure: StreamFailure): ErrorBody {
     message: failure.message,
     type: failure.type ?? typeOfStatus(status),
     param: failure.param,
-    code: failure.code ?? 'upstream_error',
+    code: codeOf(failure) ?? 'upstream_error',
     ...(typeof plan_type === 'string' && { plan_type }),
     ...(typeof resets_at === 'number' && { resets_at }),
     ...(typeof resets_in_seconds === 'number' && { resets_in_seconds }),
@@ -96,7 +97,12 @@ export function errorOfFailure(failure: StreamFailure): RelayError {
 }
 
 function upstreamWords(failure: StreamFailure, status: number): { readonly type: string; readonly code: string | null } {
-  return { type: failure.type ?? typeOfStatus(status), code: failure.code };
+  return { type: failure.type ?? typeOfStatus(status), code: codeOf(failure) };
+}
+
+/** A plan's limit is told in `type` alone; clients look for it in `code` too. */
+function codeOf(failure: StreamFailure): string | null {
+  return failure.code ?? (failure.type !== null && QUOTAS.has(failure.type) ? failure.type : null);
 }
 
 function typeOfStatus(status: number): string {
@@ -111,7 +117,8 @@ function failureFrom(error: JsonObject, around: JsonObject, fallback: string): S
   return {
     status,
     code: stringAt(error, 'code') ?? null,
-    type: type === undefined || type === 'error' ? null : type,
+    // A flat error is the event itself, whose `type` is the event's.
+    type: type === undefined || type === 'error' || type.startsWith('response.') ? null : type,
     message: stringAt(error, 'message') ?? fallback,
     param: stringAt(error, 'param') ?? null,
     raw: { ...error, ...(status !== null && { status }), ...(headers && { headers }) },

@@ -10,7 +10,10 @@ import { goldenCases, goldenChunks, judge } from '../support/golden.ts';
 import { bytesOf, planFor, runPassage, testDeps } from './run-passage.ts';
 
 const TRUNCATED = {
-  message: 'The upstream ended its answer early.', type: 'server_error', param: null, code: 'upstream_stream_truncated',
+  message: 'The upstream ended its answer early.',
+  type: 'server_error',
+  param: null,
+  code: 'upstream_stream_truncated',
 } as const;
 
 /** What the request side would have remembered of a golden case. */
@@ -25,10 +28,12 @@ function planOf(golden: Golden): AnswerPlan {
     clientStream: direction.endsWith('-stream'),
     upstreamStream: golden.input['body'] === undefined,
     includeUsage: golden.input['include_usage'] === true,
-    customTools: Object.fromEntries(tools.map((tool) => {
-      const flat = stringAt(tool, 'name');
-      return [flat ?? stringAt(objectAt(tool, 'custom'), 'name') ?? '', toChat ? (flat === undefined ? 'nested' : 'flat') : 'wrapped'];
-    })),
+    customTools: Object.fromEntries(
+      tools.map((tool) => {
+        const flat = stringAt(tool, 'name');
+        return [flat ?? stringAt(objectAt(tool, 'custom'), 'name') ?? '', toChat ? (flat === undefined ? 'nested' : 'flat') : 'wrapped'];
+      }),
+    ),
   });
 }
 
@@ -38,7 +43,8 @@ function translate(golden: Golden): Translated {
   const { body } = golden.input;
   const told = runPassage(passage, body === undefined ? goldenChunks(golden) : [bytesOf(JSON.stringify(body))]);
   const { failure, terminal } = passage.seen;
-  if (plan.clientStream) return { sse: terminal === null ? told.text + new TextDecoder().decode(passage.errorFrame(TRUNCATED)) : told.text };
+  if (plan.clientStream)
+    return { sse: terminal === null ? told.text + new TextDecoder().decode(passage.errorFrame(TRUNCATED)) : told.text };
   if (failure) {
     const error = errorOfFailure(failure);
     return { error: { status: error.status, error: { ...error.body } } };

@@ -4,8 +4,20 @@ import type { AnswerPlan } from '../../src/wire/prepared-request.ts';
 /** A plan that asks nothing special; a test names what it is about. */
 export function planFor(plan: Partial<AnswerPlan>): AnswerPlan {
   return {
-    clientWire: 'chat', upstreamWire: 'responses', dialect: 'openai', clientStream: true, upstreamStream: true, native: false,
-    includeUsage: false, legacyFunctions: false, toolNames: {}, customTools: {}, hostedTools: {}, callIds: {}, stop: [], echo: {},
+    clientWire: 'chat',
+    upstreamWire: 'responses',
+    dialect: 'openai',
+    clientStream: true,
+    upstreamStream: true,
+    native: false,
+    includeUsage: false,
+    legacyFunctions: false,
+    toolNames: {},
+    customTools: {},
+    hostedTools: {},
+    callIds: {},
+    stop: [],
+    echo: {},
     ...plan,
   };
 }
@@ -57,9 +69,17 @@ export function runPassage(passage: Passage, chunks: readonly (Uint8Array | stri
   return { out: before, last: end, text: before + (end ?? ''), pieces, seen: passage.seen };
 }
 
+/** An event of a Responses stream. */
+export interface TestEvent {
+  readonly type: string;
+  readonly [member: string]: unknown;
+}
+
 /** A Responses stream of the given events, as upstreams frame it. */
-export function responsesStream(events: readonly { readonly type: string }[]): string {
-  return events.map((event, sequence_number) => `event: ${event.type}\ndata: ${JSON.stringify({ sequence_number, ...event })}\n\n`).join('');
+export function responsesStream(events: readonly TestEvent[]): string {
+  return events
+    .map((event, sequence_number) => `event: ${event.type}\ndata: ${JSON.stringify({ sequence_number, ...event })}\n\n`)
+    .join('');
 }
 
 /** A Chat Completions stream of the given chunks; the envelope and `[DONE]` are added. */

@@ -1,4 +1,4 @@
-import fc from 'fast-check';
+import * as fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 
 import { objectAt, parseJsonObject, stringAt } from '../../src/core/json.ts';
@@ -14,8 +14,11 @@ const platformPlan = planFor({ clientWire: 'responses', upstreamWire: 'responses
 
 const usageChunk = { choices: [], usage: { prompt_tokens: 3, completion_tokens: 2, total_tokens: 5 } };
 const chatAnswer = chatStream([
-  chunkOf({ role: 'assistant', content: '' }), chunkOf({ content: 'Grüße "usage" 世界' }), chunkOf({ content: '🙂\n' }),
-  chunkOf({}, 'stop'), usageChunk,
+  chunkOf({ role: 'assistant', content: '' }),
+  chunkOf({ content: 'Grüße "usage" 世界' }),
+  chunkOf({ content: '🙂\n' }),
+  chunkOf({}, 'stop'),
+  usageChunk,
 ]);
 const message = { type: 'message', id: 'msg_1', status: 'completed', role: 'assistant', content: [{ type: 'output_text', text: 'Hé' }] };
 const usage = { input_tokens: 10, output_tokens: 7, total_tokens: 17 };
@@ -26,7 +29,10 @@ const responseEvents = [
   { type: 'response.output_item.added', output_index: 0, item: { ...message, status: 'in_progress', content: [] } },
   { type: 'response.output_text.delta', item_id: 'msg_1', output_index: 0, content_index: 0, delta: 'H\\"é' },
   { type: 'response.output_item.done', output_index: 0, item: message },
-  { type: 'response.completed', response: { id: 'resp_1', model: 'gpt-x', status: 'completed', output: [], service_tier: 'default', usage } },
+  {
+    type: 'response.completed',
+    response: { id: 'resp_1', model: 'gpt-x', status: 'completed', output: [], service_tier: 'default', usage },
+  },
 ];
 const responseAnswer = responsesStream(responseEvents);
 
@@ -43,21 +49,29 @@ function cutAt(bytes: Uint8Array, places: readonly number[]): readonly Uint8Arra
 describe('a splice', () => {
   const framings = { LF: '\n', CRLF: '\r\n', CR: '\r' };
   const answers: readonly (readonly [string, AnswerPlan, string])[] = [
-    ['chat', chatPlan, chatAnswer], ['native responses', nativePlan, responseAnswer], ['platform responses', platformPlan, responseAnswer],
+    ['chat', chatPlan, chatAnswer],
+    ['native responses', nativePlan, responseAnswer],
+    ['platform responses', platformPlan, responseAnswer],
   ];
   for (const [name, plan, answer] of answers) {
     for (const [framing, newline] of Object.entries(framings)) {
       const framed = `: hello${newline}${newline}${answer.replaceAll('\n', newline)}`;
       test(`U30 hands on ${name} byte for byte, cut anywhere, framed with ${framing}`, () => {
-        fc.assert(fc.property(fc.array(fc.nat()), (places) => {
-          const told = runPassage(createPassage(plan, testDeps()), cutAt(bytesOf(framed), places));
-          expect(told.text).toBe(framed);
-          expect(told.seen.terminal).toBe('completed');
-        }), { numRuns: 60 });
+        fc.assert(
+          fc.property(fc.array(fc.nat()), (places) => {
+            const told = runPassage(createPassage(plan, testDeps()), cutAt(bytesOf(framed), places));
+            expect(told.text).toBe(framed);
+            expect(told.seen.terminal).toBe('completed');
+          }),
+          { numRuns: 60 },
+        );
       });
     }
     test(`U30 hands on ${name} byte for byte when every byte comes alone`, () => {
-      const told = runPassage(createPassage(plan, testDeps()), [...bytesOf(answer)].map((byte) => Uint8Array.of(byte)));
+      const told = runPassage(
+        createPassage(plan, testDeps()),
+        [...bytesOf(answer)].map((byte) => Uint8Array.of(byte)),
+      );
       expect(told.text).toBe(answer);
     });
     test(`${name} in one chunk goes out in one piece before its end`, () => {
@@ -80,7 +94,10 @@ describe('a splice', () => {
   });
 
   test('U30 joins several data lines before it reads an event', () => {
-    const told = run(chatPlan, 'data: {"choices":[{"index":0,"delta":{"content":"a"},\ndata: "finish_reason":"stop"}]}\n\ndata: [DONE]\n\n');
+    const told = run(
+      chatPlan,
+      'data: {"choices":[{"index":0,"delta":{"content":"a"},\ndata: "finish_reason":"stop"}]}\n\ndata: [DONE]\n\n',
+    );
     expect(told.seen).toMatchObject({ terminal: 'completed', outputCharacters: 1 });
   });
 
@@ -92,7 +109,13 @@ describe('a splice', () => {
 
   test('takes an event of 16 MB', () => {
     const big = chatStream([chunkOf({ content: 'x'.repeat(16 * 1024 * 1024) }), chunkOf({}, 'stop')]);
-    const told = runPassage(createPassage(chatPlan, testDeps()), cutAt(bytesOf(big), Array.from({ length: 64 }, (_, n) => n * 262_143)));
+    const told = runPassage(
+      createPassage(chatPlan, testDeps()),
+      cutAt(
+        bytesOf(big),
+        Array.from({ length: 64 }, (_, n) => n * 262_143),
+      ),
+    );
     expect(told.text.length).toBe(big.length);
     expect(told.seen.outputCharacters).toBe(16 * 1024 * 1024);
   });
@@ -110,21 +133,35 @@ describe('the chat splice', () => {
   test('keeps the finish chunk, usage and [DONE] for the end', () => {
     const told = run(chatPlan, chatAnswer);
     expect(parseFrames(told.last ?? '').map(({ data }) => (data === '[DONE]' ? data : parseJsonObject(data)?.['choices']))).toEqual([
-      [{ index: 0, delta: {}, finish_reason: 'stop' }], [], '[DONE]',
+      [{ index: 0, delta: {}, finish_reason: 'stop' }],
+      [],
+      '[DONE]',
     ]);
     expect(told.out).not.toContain('"finish_reason":"stop"');
   });
 
   test('learns usage, model and output without parsing deltas', () => {
     expect(run(chatPlan, chatAnswer).seen).toMatchObject({
-      meaningful: true, terminal: 'completed', model: 'm', responseId: 'cc', usage: { total_tokens: 5 }, outputEvents: 2, outputCharacters: 18,
-      failure: null, events: 6,
+      meaningful: true,
+      terminal: 'completed',
+      model: 'm',
+      responseId: 'cc',
+      usage: { total_tokens: 5 },
+      outputEvents: 2,
+      outputCharacters: 18,
+      failure: null,
+      events: 6,
     });
   });
 
   test('leaves out the usage chunk for a client that did not ask', () => {
     const told = run({ ...chatPlan, includeUsage: false }, chatAnswer);
-    expect(told.text).toBe(chatAnswer.split('\n\n').filter((event) => !event.includes('"choices":[]')).join('\n\n'));
+    expect(told.text).toBe(
+      chatAnswer
+        .split('\n\n')
+        .filter((event) => !event.includes('"choices":[]'))
+        .join('\n\n'),
+    );
     expect(told.seen.usage).toEqual(usageChunk.usage);
   });
 
@@ -135,7 +172,12 @@ describe('the chat splice', () => {
 
   test('a second choice that still speaks releases what was held', () => {
     const second = { choices: [{ index: 1, delta: { content: 'b' }, finish_reason: null }] };
-    const answer = chatStream([chunkOf({ content: 'a' }), chunkOf({}, 'stop'), second, { choices: [{ index: 1, delta: {}, finish_reason: 'stop' }] }]);
+    const answer = chatStream([
+      chunkOf({ content: 'a' }),
+      chunkOf({}, 'stop'),
+      second,
+      { choices: [{ index: 1, delta: {}, finish_reason: 'stop' }] },
+    ]);
     const told = run(chatPlan, answer);
     expect(told.text).toBe(answer);
     expect(told.out).toContain('"finish_reason":"stop"');
@@ -170,7 +212,7 @@ describe('the chat splice', () => {
     ['the head of a call', { tool_calls: [{ index: 0, id: 'a', type: 'function', function: { name: 'f', arguments: '' } }] }, true],
     ['an old function call', { function_call: { name: 'f' } }, true],
     ['empty lists and nulls', { content: null, tool_calls: [], function_call: null }, false],
-    ['text that quotes an envelope', { role: 'assistant', content: '' , x: '{"content":"a"}' }, false],
+    ['text that quotes an envelope', { role: 'assistant', content: '', x: '{"content":"a"}' }, false],
   ];
   test.each(meaningful)('%s is meaningful: %3$s', (_, delta, expected) => {
     const passage = createPassage(chatPlan, testDeps());
@@ -180,7 +222,11 @@ describe('the chat splice', () => {
 
   test.each([
     ['an error chunk', { error: { code: 429, message: 'slow', type: 'rate_limit_error' } }, { status: 429, code: null, message: 'slow' }],
-    ['an error beside choices', { ...chunkOf({ content: '' }, 'error'), error: { code: 502, message: 'gone' } }, { status: 502, message: 'gone' }],
+    [
+      'an error beside choices',
+      { ...chunkOf({ content: '' }, 'error'), error: { code: 502, message: 'gone' } },
+      { status: 502, message: 'gone' },
+    ],
     ['an error as text', { error: 'boom' }, { message: 'boom' }],
     ['a finish reason of error', chunkOf({}, 'error'), { code: null }],
     ['a detail', { detail: 'Unauthorized' }, { message: 'Unauthorized' }],
@@ -196,7 +242,14 @@ describe('the Responses splice', () => {
     const told = run(platformPlan, responseAnswer);
     expect(parseFrames(told.last ?? '').map(({ event }) => event)).toEqual(['response.completed']);
     expect(told.seen).toMatchObject({
-      terminal: 'completed', usage, model: 'gpt-x', tier: 'default', responseId: 'resp_1', outputEvents: 1, outputCharacters: 4, events: 7,
+      terminal: 'completed',
+      usage,
+      model: 'gpt-x',
+      tier: 'default',
+      responseId: 'resp_1',
+      outputEvents: 1,
+      outputCharacters: 4,
+      events: 7,
       rateLimits: { plan_type: 'plus' },
     });
   });
@@ -210,23 +263,36 @@ describe('the Responses splice', () => {
   });
 
   test('leaves a terminal event that has its output untouched', () => {
-    const whole = responsesStream(responseEvents.slice(1).map((event) => (
-      event.type === 'response.completed' ? { ...event, response: { ...event.response, output: [message] } } : event
-    )));
+    const whole = responsesStream(
+      responseEvents
+        .slice(1)
+        .map((event) => (event.type === 'response.completed' ? { ...event, response: { ...event.response, output: [message] } } : event)),
+    );
     expect(run(plainPlan, whole).text).toBe(whole);
   });
 
   test('begins with response.created where the ChatGPT backend left it out', () => {
     const [first, ...rest] = parseFrames(run(plainPlan, responsesStream(responseEvents.slice(3))).text);
     expect(first?.event).toBe('response.created');
-    expect(objectAt(parseJsonObject(first?.data ?? ''), 'response')).toMatchObject({ id: 'resp_test1', model: 'asked', status: 'in_progress' });
+    expect(objectAt(parseJsonObject(first?.data ?? ''), 'response')).toMatchObject({
+      id: 'resp_test1',
+      model: 'asked',
+      status: 'in_progress',
+    });
     expect(rest.map(({ event }) => event)).toEqual(responseEvents.slice(3).map(({ type }) => type));
   });
 
   const kinds: readonly (readonly [string, boolean])[] = [
-    ['response.created', false], ['response.queued', false], ['response.in_progress', false], ['response.metadata', false],
-    ['codex.rate_limits', false], ['codex.keepalive', false], ['keepalive', false], ['response.output_item.added', true],
-    ['response.reasoning_summary_text.delta', true], ['response.some_future_event', true],
+    ['response.created', false],
+    ['response.queued', false],
+    ['response.in_progress', false],
+    ['response.metadata', false],
+    ['codex.rate_limits', false],
+    ['codex.keepalive', false],
+    ['keepalive', false],
+    ['response.output_item.added', true],
+    ['response.reasoning_summary_text.delta', true],
+    ['response.some_future_event', true],
   ];
   test.each(kinds)('%s is meaningful: %s', (type, expected) => {
     for (const framed of [responsesStream([{ type }]), `data: {"type": "${type}"}\n\n`, `data: {"x":1,"type":"${type}"}\n\n`]) {
@@ -237,13 +303,29 @@ describe('the Responses splice', () => {
   });
 
   const errors: readonly (readonly [string, object, object])[] = [
-    ['a flat error', { type: 'error', code: 'server_error', message: 'm', param: null }, { code: 'server_error', message: 'm', status: null }],
-    ['a nested error', {
-      type: 'error', status: 429, headers: { 'x-codex-primary-used-percent': '100' },
-      error: { type: 'usage_limit_reached', message: 'limit', plan_type: 'plus', resets_at: 1_795_000_000 },
-    }, { status: 429, type: 'usage_limit_reached', raw: { resets_at: 1_795_000_000, headers: { 'x-codex-primary-used-percent': '100' } } }],
-    ['a failed response', { type: 'response.failed', response: { id: 'r', status: 'failed', error: { code: 'rate_limit_exceeded', message: 'try again in 1.9s' } } },
-      { code: 'rate_limit_exceeded', message: 'try again in 1.9s' }],
+    [
+      'a flat error',
+      { type: 'error', code: 'server_error', message: 'm', param: null },
+      { code: 'server_error', message: 'm', status: null },
+    ],
+    [
+      'a nested error',
+      {
+        type: 'error',
+        status: 429,
+        headers: { 'x-codex-primary-used-percent': '100' },
+        error: { type: 'usage_limit_reached', message: 'limit', plan_type: 'plus', resets_at: 1_795_000_000 },
+      },
+      { status: 429, type: 'usage_limit_reached', raw: { resets_at: 1_795_000_000, headers: { 'x-codex-primary-used-percent': '100' } } },
+    ],
+    [
+      'a failed response',
+      {
+        type: 'response.failed',
+        response: { id: 'r', status: 'failed', error: { code: 'rate_limit_exceeded', message: 'try again in 1.9s' } },
+      },
+      { code: 'rate_limit_exceeded', message: 'try again in 1.9s' },
+    ],
     ['a cancelled response', { type: 'response.cancelled', response: { id: 'r' } }, { message: 'The upstream cancelled the response.' }],
   ];
   test.each(errors)('%s is a failure and reaches the client as response.failed', (_, error, failure) => {
@@ -258,12 +340,15 @@ describe('the Responses splice', () => {
   });
 
   test('U36 a failure before any output is not meaningful', () => {
-    const told = run(platformPlan, responsesStream([{ type: 'error', ...{ code: 'context_length_exceeded', message: 'too long' } }]));
+    const told = run(platformPlan, responsesStream([{ type: 'error', code: 'context_length_exceeded', message: 'too long' }]));
     expect(told.seen).toMatchObject({ meaningful: false, failure: { code: 'context_length_exceeded' } });
   });
 
   test('U31 an unreadable terminal event is a truncation', () => {
-    const told = run(platformPlan, `${responsesStream(responseEvents.slice(1, 4))}event: response.completed\ndata: {"type":"response.comp\n\n`);
+    const told = run(
+      platformPlan,
+      `${responsesStream(responseEvents.slice(1, 4))}event: response.completed\ndata: {"type":"response.comp\n\n`,
+    );
     expect([told.last, told.seen.terminal]).toEqual([null, null]);
     expect(told.text).not.toContain('response.comp');
   });
@@ -279,15 +364,20 @@ describe('the Responses splice', () => {
   test('an error frame takes the next number and keeps the response', () => {
     const passage = createPassage(platformPlan, testDeps());
     passage.push(bytesOf(responsesStream(responseEvents.slice(1, 5))));
-    const frame = new TextDecoder().decode(passage.errorFrame({ message: 'cut', type: 'server_error', param: null, code: 'upstream_stream_truncated' }));
+    const frame = new TextDecoder().decode(
+      passage.errorFrame({ message: 'cut', type: 'server_error', param: null, code: 'upstream_stream_truncated' }),
+    );
     expect(frame.startsWith('event: response.failed\ndata: ')).toBe(true);
     expect(parseJsonObject(parseFrames(frame)[0]?.data ?? '')).toMatchObject({
-      sequence_number: 4, response: { id: 'resp_1', status: 'failed', error: { code: 'upstream_stream_truncated', message: 'cut' }, output: [] },
+      sequence_number: 4,
+      response: { id: 'resp_1', status: 'failed', error: { code: 'upstream_stream_truncated', message: 'cut' }, output: [] },
     });
   });
 
   test('an error frame before anything came is a whole response', () => {
-    const frame = new TextDecoder().decode(createPassage(platformPlan, testDeps()).errorFrame({ message: 'm', type: 't', param: null, code: null }));
+    const frame = new TextDecoder().decode(
+      createPassage(platformPlan, testDeps()).errorFrame({ message: 'm', type: 't', param: null, code: null }),
+    );
     const event = parseJsonObject(parseFrames(frame)[0]?.data ?? '');
     expect(event?.['sequence_number']).toBe(0);
     expect(Object.keys(objectAt(event, 'response') ?? {})).toHaveLength(31);
