@@ -64,7 +64,11 @@ export async function loadConfig(home: string): Promise<Config> {
 /** Every fault in a line of its own, as compilers say it: `…/config.json:12:5 server.port: …`. */
 export function describeFaults(home: string, faults: readonly PlacedFault[]): string {
   const file = homePaths(home).config;
-  return faults.map(({ line, column, path, message }) => `${file}:${line}:${column} ${[path, message].filter(Boolean).join(': ')}`).join('\n');
+  const lines = faults.map(({ line, column, path, message }) => {
+    const what = path === '' ? message : `${path}: ${message}`;
+    return `${file}:${line}:${column} ${what}`;
+  });
+  return lines.join('\n');
 }
 
 async function readConfigFile(home: string): Promise<string | null> {

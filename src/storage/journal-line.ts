@@ -46,7 +46,12 @@ export function sealRecord<R extends JournalRecord>(record: R, previous: Head): 
 /** The text that is hashed: one JSON object with `v` and `seq` in front, ASCII only, without `h`. */
 function bodyOf(record: JournalRecord, seq: number): string {
   const { v, ...facts } = record;
-  const text = JSON.stringify({ v, seq, ...facts });
+  return asciiJson({ v, seq, ...facts });
+}
+
+/** JSON as the journal writes it: without white space, everything but printable ASCII escaped. */
+export function asciiJson(value: object): string {
+  const text = JSON.stringify(value);
   return isPlainAscii(text) ? text : escapeNonAscii(text);
 }
 

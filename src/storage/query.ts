@@ -5,7 +5,8 @@ import type { CloseRecord, JournalLine } from '../core/record.ts';
 import { DAY_MS } from '../core/units.ts';
 import type { EpochMs } from '../core/units.ts';
 import { homePaths } from './home.ts';
-import { readBackward, readForward } from './segment-lines.ts';
+import { asciiJson } from './journal-line.ts';
+import { findLastLine, readBackward, readForward } from './segment-lines.ts';
 import type { SegmentLine } from './segment-lines.ts';
 import { compareSegments, dayOfSegment, listExtents } from './segments.ts';
 import type { Extent } from './segments.ts';
@@ -94,7 +95,14 @@ export async function pageRequests(home: string, query: RequestQuery, limit: num
 
 /** The newest closing line of a request, or null. */
 export async function findRequest(home: string, id: string): Promise<JournalLine<CloseRecord> | null> {
-  for await (const { line } of queryRequests(home, { id })) return line;
+  const folder = homePaths(home).journal;
+  const matches = lineTest({ id });
+  // As the id stands in the line: escaped like everything there.
+  const needle = Buffer.from(asciiJson({ id }).slice(1, -1));
+  for (const { name, end } of (await listExtents(folder)).toReversed()) {
+    const found = await findLastLine(join(folder, name), end, needle, (bytes) => matches(bytes) !== null);
+    if (found) return matches(found.bytes);
+  }
   return null;
 }
 

@@ -1,4 +1,5 @@
 import { open } from 'node:fs/promises';
+import type { FileHandle } from 'node:fs/promises';
 
 import { MAX_LINE_BYTES } from './journal-line.ts';
 
@@ -83,6 +84,43 @@ export async function* readBackward(path: string, to: number, blockBytes = BLOCK
   } finally {
     await file.close();
   }
+}
+
+/**
+ * The last complete line that ends at or before `to`, contains `needle` and is taken by `accept`; null when there is none.
+ * Blocks without the needle are not cut into lines, which makes this several times as fast as reading them all.
+ */
+export async function findLastLine(
+  path: string, to: number, needle: Buffer, accept: (bytes: Buffer) => boolean, blockBytes = BLOCK_BYTES,
+): Promise<SegmentLine | null> {
+  const file = await open(path, 'r');
+  try {
+    for (let end = to; end > 0; end -= Math.min(blockBytes, end)) {
+      const start = Math.max(0, end - blockBytes);
+      // A line may begin in this block and end up to a line's length behind it.
+      const length = Math.min(to, end + MAX_LINE_BYTES) - start;
+      const { buffer, bytesRead } = await file.read(Buffer.allocUnsafe(length), 0, length, start);
+      const block = buffer.subarray(0, bytesRead);
+      for (let at = block.lastIndexOf(needle); at >= 0; at = at > 0 ? block.lastIndexOf(needle, at - 1) : -1) {
+        const line = await lineAround(file, start + at, to);
+        if (line && accept(line.bytes)) return line;
+      }
+    }
+    return null;
+  } finally {
+    await file.close();
+  }
+}
+
+/** The line an offset lies in, or null when it is longer than a line may be or not ended yet. */
+async function lineAround(file: FileHandle, offset: number, to: number): Promise<SegmentLine | null> {
+  const from = Math.max(0, offset - MAX_LINE_BYTES);
+  const length = Math.min(to, offset + MAX_LINE_BYTES) - from;
+  const { buffer, bytesRead } = await file.read(Buffer.allocUnsafe(length), 0, length, from);
+  const start = buffer.subarray(0, offset - from).lastIndexOf(NEWLINE) + 1;
+  const end = buffer.subarray(0, bytesRead).indexOf(NEWLINE, offset - from);
+  if (end < 0 || (start === 0 && from > 0)) return null;
+  return { offset: from + start, end: from + end + 1, bytes: buffer.subarray(start, end) };
 }
 
 /** The last complete line that ends at or before `to`, or null. */

@@ -259,7 +259,7 @@ describe('rotation', () => {
 });
 
 describe('a failing disk', () => {
-  test.each(['writeFault', 'syncFault'] as const)('EIO that stays (%s): nothing is acknowledged, then all is written once', async (where) => {
+  test.each(['writeFault', 'syncFault'] as const)('EIO that stays (%s): nothing is acknowledged until it passes', async (where) => {
     const home = await freshHome();
     const disk = faultyDisk();
     const clock = fakeClock();

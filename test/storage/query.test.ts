@@ -10,7 +10,7 @@ import { openJournal } from '../../src/storage/journal.ts';
 import { pruneBefore } from '../../src/storage/prune.ts';
 import { exportLines, findRequest, pageRequests, queryRequests } from '../../src/storage/query.ts';
 import type { RequestQuery } from '../../src/storage/query.ts';
-import { readBackward, readForward, readLastLine } from '../../src/storage/segment-lines.ts';
+import { findLastLine, readBackward, readForward, readLastLine } from '../../src/storage/segment-lines.ts';
 import type { SegmentLine } from '../../src/storage/segment-lines.ts';
 import { verifyLedger } from '../../src/storage/verify.ts';
 import { fakeClock } from '../support/fake-clock.ts';
@@ -93,14 +93,17 @@ describe('queries', () => {
     expect((await findRequest(home, 'req_3'))?.id).toBe('req_3');
     expect(await findRequest(home, 'req_333')).toBeNull();
     expect(await findRequest(home, 'r"x')).toBeNull();
+    for (const index of all) expect((await findRequest(home, `req_${index}`))?.id).toBe(`req_${index}`);
   });
 
   test('ids and names that need escaping are found', async () => {
     const other = await freshHome();
     const journal = await openJournal(other, { clock: fakeClock(), durability: 'process', log: keptLog() });
     await journal.append(closing('req_1', { client: 'José "x"' }));
+    await journal.append(closing('ré"q'));
     await journal.close();
     expect(await idsOf(other, { client: 'José "x"' })).toEqual([1]);
+    expect((await findRequest(other, 'ré"q'))?.id).toBe('ré"q');
   });
 
   test('a journal that grows does not move a page', async () => {
@@ -185,6 +188,20 @@ describe('reading lines by blocks', () => {
       expect(tornBytes).toBe(Buffer.byteLength(torn));
       expect((await readLastLine(path, size))?.offset ?? null).toBe(forward.at(-1)?.[0] ?? null);
     }), { numRuns: 150 });
+  });
+
+  test('a line is found by what is in it, whatever the block size, and only the last that is accepted', async () => {
+    const path = join(await freshHome(), 'text');
+    const text = Array.from({ length: 200 }, (_, index) => `line ${index} of ${index % 2 === 0 ? 'even' : 'odd'} kind\n`).join('');
+    await writeFile(path, `${text}line 7 of no end`);
+    const { size } = await stat(path);
+    for (const block of [1, 5, 64, 1_000, 1 << 20]) {
+      const found = await findLastLine(path, size, Buffer.from('line 7'), (bytes) => bytes.includes('odd'), block);
+      expect(found?.bytes.toString(), `blocks of ${block}`).toBe('line 79 of odd kind');
+      const whole = await findLastLine(path, size, Buffer.from('line 7 of'), () => true, block);
+      expect(whole?.offset).toBe(text.indexOf('line 7 of'));
+      expect(await findLastLine(path, size, Buffer.from('line 999'), () => true, block)).toBeNull();
+    }
   });
 
   test('a hole of 20 MiB is one bad line and takes no memory for itself', async () => {
