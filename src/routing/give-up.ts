@@ -33,7 +33,7 @@ export function giveUpError(failure: Failure, accountName: string, now: EpochMs)
     case 'login-dead':
       return new RelayError('no_account', `${about}${failure.message}. Sign in again: relay keys login ${accountName}`);
     case 'refresh-unavailable':
-      return new RelayError('no_account', `${about}the sign-in could not be refreshed (${failure.message}). Try: relay keys test ${accountName}`);
+      return new RelayError('no_account', `${about}no sign-in refresh (${failure.message}). Try: relay keys test ${accountName}`);
     case 'credential-unavailable':
       return new RelayError('no_account', `${about}${failure.message}. Check: relay doctor`);
     case 'account-refused':

@@ -46,7 +46,8 @@ export function candidateNamed(name: string, changes: Partial<Candidate> = {}): 
 
 export function paidNamed(name: string, changes: Partial<Candidate> = {}): Candidate {
   return candidateNamed(name, {
-    account: accountNamed(name, { priority: 20, provider: 'openai', kind: 'openai', plan: null }), billing: 'api', usdPerMillion: 12, ...changes,
+    account: accountNamed(name, { priority: 20, provider: 'openai', kind: 'openai', plan: null }), billing: 'api', usdPerMillion: 12,
+      ...changes,
   });
 }
 

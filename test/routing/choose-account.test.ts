@@ -36,7 +36,8 @@ describe('who is put out, and why', () => {
     ['one this request has been to', {}, { tried: new Set(['acc_x']) }, 'tried'],
     ['U01: a cooling one', { health: cooling(5_000) }, {}, 'cooldown'],
     ['an ejected one', { health: healthWith({ breaker: { state: 'open', until: NOON + 5, ejections: 1 } }) }, {}, 'breaker'],
-    ['one whose probe is in flight', { health: healthWith({ breaker: { state: 'half-open', probeInFlight: true, ejections: 1 } }) }, {}, 'probe'],
+    ['one whose probe is in flight', { health: healthWith({ breaker: { state: 'half-open', probeInFlight: true, ejections: 1 } }) }, {},
+      'probe'],
     ['one whose origin is down', { endpoint: openEndpoint }, {}, 'endpoint'],
     ['one with all slots in use', { inFlight: 8 }, {}, 'busy'],
   ])('%s', (_name, changes, request, out) => {
@@ -46,11 +47,15 @@ describe('who is put out, and why', () => {
   });
 
   test.each<readonly [string, Partial<Candidate>]>([
-    ['a cooldown of another model', { health: healthWith({ cooldowns: [{ scope: 'model:gpt-6-luna', until: NOON + 9, since: NOON, reason: 'model_refused' }] }) }],
-    ['a cooldown of another bucket', { health: healthWith({ cooldowns: [{ scope: 'bucket:codex_bengalfox', until: NOON + 9, since: NOON, reason: 'usage_limit_reached' }] }) }],
+    ['a cooldown of another model',
+      { health: healthWith({ cooldowns: [{ scope: 'model:gpt-6-luna', until: NOON + 9, since: NOON, reason: 'model_refused' }] }) }],
+    ['a cooldown of another bucket',
+      { health: healthWith({ cooldowns: [{ scope: 'bucket:codex_bengalfox', until: NOON + 9, since: NOON,
+      reason: 'usage_limit_reached' }] }) }],
     ['a cooldown that has ended', { health: cooling(0) }],
     ['a breaker whose time is over', { health: healthWith({ breaker: { state: 'open', until: NOON, ejections: 1 } }) }],
-    ['a half-open breaker without a probe', { health: healthWith({ breaker: { state: 'half-open', probeInFlight: false, ejections: 1 } }) }],
+    ['a half-open breaker without a probe',
+      { health: healthWith({ breaker: { state: 'half-open', probeInFlight: false, ejections: 1 } }) }],
     ['an origin that failed only since this request came', { endpoint: { ...openEndpoint, openedAt: NOON } }],
     ['an origin due for its probe', { endpoint: { ...openEndpoint, until: NOON } }],
     ['U06: a spent quota, when it is the only one', { health: used(100) }],
@@ -61,7 +66,8 @@ describe('who is put out, and why', () => {
 
 describe('waiting', () => {
   test('U43: nobody can serve: the soonest of those that come back by themselves', () => {
-    const decision = chooseAccount([candidateNamed('a', { health: cooling(4_000) }), candidateNamed('b', { health: cooling(14_400_000) })], choiceOf());
+    const decision = chooseAccount([candidateNamed('a', { health: cooling(4_000) }), candidateNamed('b', { health: cooling(14_400_000) })],
+      choiceOf());
     expect(decision).toMatchObject({ account: null, waitUntil: NOON + 4_000 });
     expect(isWorthWaiting(decision, NOON)).toBe(true);
   });
@@ -101,13 +107,15 @@ describe('live conversations', () => {
   });
 
   test('bound to their owner never move: they wait for it', () => {
-    const decision = chooseAccount([candidateNamed('a', { health: cooling(3_000) }), candidateNamed('b', { health: cooling(1_000) }), candidateNamed('c')], choiceOf(stickTo('a', true)));
+    const decision = chooseAccount([candidateNamed('a', { health: cooling(3_000) }), candidateNamed('b', { health: cooling(1_000) }),
+      candidateNamed('c')], choiceOf(stickTo('a', true)));
     expect(decision).toMatchObject({ account: null, waitUntil: NOON + 3_000, sticky: 'moved' });
     expect(winner([candidateNamed('a', { health: used(100) }), candidateNamed('c')], stickTo('a', true))).toBe('a');
   });
 
   test('are told apart from new ones and from none', () => {
-    expect([stickyWord({ kind: 'none' }), stickyWord({ kind: 'new' }), stickyWord({ kind: 'known', accountId: 'acc_gone', bound: false })]).toEqual(['none', 'miss', 'moved']);
+    expect([stickyWord({ kind: 'none' }), stickyWord({ kind: 'new' }),
+      stickyWord({ kind: 'known', accountId: 'acc_gone', bound: false })]).toEqual(['none', 'miss', 'moved']);
   });
 });
 
@@ -127,12 +135,14 @@ describe('new sessions', () => {
   });
 
   test('drain-soonest: the quota that would lapse first', () => {
-    const candidates = [candidateNamed('later', { health: weekWith(6) }), candidateNamed('soon', { health: weekWith(1) }), candidateNamed('middle', { health: weekWith(3) })];
+    const candidates = [candidateNamed('later', { health: weekWith(6) }), candidateNamed('soon', { health: weekWith(1) }),
+      candidateNamed('middle', { health: weekWith(3) })];
     expect(winner(candidates, { strategy: 'drain-soonest' })).toBe('soon');
   });
 
   test('cheapest, fastest: what they say', () => {
-    const keys = [paidNamed('dear', { usdPerMillion: 40, health: healthWith({ ttftMs: 200 }) }), paidNamed('cheap', { usdPerMillion: 1, health: healthWith({ ttftMs: 9_000 }) })];
+    const keys = [paidNamed('dear', { usdPerMillion: 40, health: healthWith({ ttftMs: 200 }) }),
+      paidNamed('cheap', { usdPerMillion: 1, health: healthWith({ ttftMs: 9_000 }) })];
     expect(winner(keys, { strategy: 'cheapest' })).toBe('cheap');
     expect(winner(keys, { strategy: 'fastest' })).toBe('dear');
   });
@@ -148,14 +158,16 @@ describe('new sessions', () => {
   });
 
   test('the user weighs as the user likes', () => {
-    const candidates = [candidateNamed('roomy', { health: { ...used(0), ttftMs: 9_000 } }), candidateNamed('quick', { health: { ...used(80), ttftMs: 100 } })];
+    const candidates = [candidateNamed('roomy', { health: { ...used(0), ttftMs: 9_000 } }),
+      candidateNamed('quick', { health: { ...used(80), ttftMs: 100 } })];
     expect(winner(candidates)).toBe('roomy');
     expect(winner(candidates, { weights: { speed: 50 } })).toBe('quick');
     expect(winner(candidates, { weights: { headroom: 0, lapse: 0, load: 0, speed: 0, reliability: 0, cost: 0 } })).toBe('roomy');
   });
 
   test('a turn goes where it fits', () => {
-    const candidates = [candidateNamed('small', { health: { ...used(98), ttftMs: 10 } }), candidateNamed('large', { health: { ...used(60), errorRate: 0.9, ttftMs: 60_000 } })];
+    const candidates = [candidateNamed('small', { health: { ...used(98), ttftMs: 10 } }),
+      candidateNamed('large', { health: { ...used(60), errorRate: 0.9, ttftMs: 60_000 } })];
     expect(winner(candidates, { estimatedTokens: 200_000, weights: { headroom: 0 } })).toBe('large');
     expect(winner(candidates, { estimatedTokens: 2_000, weights: { headroom: 0 } })).toBe('small');
     expect(winner(candidates.slice(0, 1), { estimatedTokens: 200_000 })).toBe('small');
@@ -208,21 +220,26 @@ describe('paid overflow', () => {
   });
 
   test('an API key the user ranked first is no overflow', () => {
-    expect(winner([candidateNamed('sub', { health: used(99.5) }), paidNamed('api', { account: accountNamed('api', { priority: 5 }) })])).toBe('api');
+    expect(winner([candidateNamed('sub', { health: used(99.5) }),
+      paidNamed('api', { account: accountNamed('api', { priority: 5 }) })])).toBe('api');
   });
 });
 
 describe('the decision', () => {
-  const health = fc.record({ percent: fc.integer({ min: 0, max: 100 }), cool: fc.boolean(), ttft: fc.option(fc.integer({ min: 1, max: 60_000 })) });
+  const health = fc.record({ percent: fc.integer({ min: 0, max: 100 }), cool: fc.boolean(),
+    ttft: fc.option(fc.integer({ min: 1, max: 60_000 })) });
   const pool = fc.array(health, { maxLength: 12 }).map((all) => all.map(({ percent, cool, ttft }, index) =>
-    candidateNamed(`n${index}`, { health: { ...used(percent), ttftMs: ttft, cooldowns: cool ? cooling(5_000).cooldowns : [] }, inFlight: index % 4 })));
+    candidateNamed(`n${index}`, { health: { ...used(percent), ttftMs: ttft, cooldowns: cool ? cooling(5_000).cooldowns : [] },
+      inFlight: index % 4 })));
 
   test('is the same for the same request, names everyone once, puts the winner first, and explains itself in 0-1', () => {
-    fc.assert(fc.property(pool, fc.double({ min: 0, max: 0.999, noNaN: true }), fc.constantFrom<Strategy>('balanced', 'drain-soonest', 'priority', 'cheapest', 'fastest', 'round-robin'), (candidates, random, strategy) => {
+    fc.assert(fc.property(pool, fc.double({ min: 0, max: 0.999, noNaN: true }), fc.constantFrom<Strategy>('balanced', 'drain-soonest',
+      'priority', 'cheapest', 'fastest', 'round-robin'), (candidates, random, strategy) => {
       const request = choiceOf({ random, strategy });
       const decision = chooseAccount(candidates, request);
       expect(chooseAccount(candidates, request)).toEqual(decision);
-      expect(decision.candidates.map(({ account }) => account).toSorted()).toEqual(candidates.map(({ account }) => account.name).toSorted());
+      expect(decision.candidates.map(({ account }) => account).toSorted()).toEqual(candidates.map(({ account }) =>
+        account.name).toSorted());
       if (decision.account !== null) expect(decision.candidates[0]?.account).toBe(decision.account.name);
       else expect(decision.candidates.every(({ out }) => out !== undefined)).toBe(true);
       for (const { score, parts } of decision.candidates) {
@@ -243,7 +260,8 @@ describe('the decision', () => {
 
   test('takes well under 50 us among 50 accounts', () => {
     const candidates = Array.from({ length: 50 }, (_, index) => candidateNamed(`n${index}`, {
-      health: { ...used(index), quota: [windowOf({ usedPercent: index }), windowOf({ minutes: 10_080, usedPercent: index })], cooldowns: index % 5 === 0 ? cooling(9_000).cooldowns : [] },
+      health: { ...used(index), quota: [windowOf({ usedPercent: index }), windowOf({ minutes: 10_080, usedPercent: index })],
+        cooldowns: index % 5 === 0 ? cooling(9_000).cooldowns : [] },
       inFlight: index % 8,
     }));
     const request = choiceOf({ sticky: { kind: 'known', accountId: 'acc_gone', bound: false } });

@@ -1,14 +1,16 @@
 import { describe, expect, test } from 'vitest';
 
 import type { EndpointBreaker } from '../../src/routing/endpoint-breaker.ts';
-import { afterOutcome, CLOSED_ENDPOINT, isEndpointFault, mayCall, returnProbe, showsEndpointAlive, takeProbe } from '../../src/routing/endpoint-breaker.ts';
+import { afterOutcome, CLOSED_ENDPOINT, isEndpointFault, mayCall, returnProbe, showsEndpointAlive,
+  takeProbe } from '../../src/routing/endpoint-breaker.ts';
 import { count, mayAttempt, mayReplay, UNUSED_BUDGET } from '../../src/routing/retry-budget.ts';
 import { failureOf, NOON } from './builders.ts';
 
 const run = (outcomes: readonly (readonly [at: number, accountId: string, failed: boolean])[], from = CLOSED_ENDPOINT): EndpointBreaker =>
   outcomes.reduce((breaker, [at, accountId, failed]) => afterOutcome(breaker, { at: NOON + at, accountId, failed }), from);
 
-const failing = (failures: number, total: number) => run(Array.from({ length: total }, (_, index) => [index * 100, 'a', index >= total - failures] as const));
+const failing = (failures: number, total: number) =>
+  run(Array.from({ length: total }, (_, index) => [index * 100, 'a', index >= total - failures] as const));
 const spend = (what: 'requests' | 'attempts' | 'replays', times: number, budget = UNUSED_BUDGET, now = NOON) => {
   let spent = budget;
   for (let index = 0; index < times; index += 1) spent = count(spent, what, now);

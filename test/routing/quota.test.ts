@@ -45,7 +45,8 @@ describe('readQuotaHeaders', () => {
       'x-codex-bengalfox-primary-used-percent': '99', 'x-codex-bengalfox-primary-window-minutes': '300',
       'x-codex-primary-over-secondary-limit-percent': '50', 'x-codex-active-limit': 'codex_bengalfox',
     };
-    expect(readQuotaHeaders(headers, NOON).map(({ bucket, usedPercent }) => [bucket, usedPercent])).toEqual([['codex', 10], ['codex_bengalfox', 99]]);
+    expect(readQuotaHeaders(headers, NOON).map(({ bucket, usedPercent }) => [bucket, usedPercent])).toEqual([['codex', 10],
+      ['codex_bengalfox', 99]]);
     expect(activeBucket(headers)).toBe('codex_bengalfox');
     expect(activeBucket({ ...headers, 'x-codex-active-limit': 'premium' })).toBe('codex');
     expect(activeBucket({ 'content-type': 'text/html' })).toBeNull();
@@ -70,8 +71,10 @@ describe('readQuotaHeaders', () => {
 test('the usage report: a lone weekly primary window, and extra limits by feature', () => {
   expect(readUsageReport({
     plan_type: 'plus',
-    rate_limit: { allowed: true, primary_window: { used_percent: 33, limit_window_seconds: 604_800, reset_after_seconds: 1_000, reset_at: 1 }, secondary_window: null },
-    additional_rate_limits: [{ limit_name: 'Spark', metered_feature: 'codex-bengalfox', rate_limit: { primary_window: { used_percent: 5, limit_window_seconds: 18_000, reset_at: (NOON + 5_000) / 1_000 } } }],
+    rate_limit: { allowed: true, primary_window: { used_percent: 33, limit_window_seconds: 604_800, reset_after_seconds: 1_000,
+      reset_at: 1 }, secondary_window: null },
+    additional_rate_limits: [{ limit_name: 'Spark', metered_feature: 'codex-bengalfox',
+      rate_limit: { primary_window: { used_percent: 5, limit_window_seconds: 18_000, reset_at: (NOON + 5_000) / 1_000 } } }],
   }, NOON)).toEqual([
     { bucket: 'codex', minutes: 10_080, usedPercent: 33, resetsAt: NOON + 1_000_000, seenAt: NOON },
     { bucket: 'codex_bengalfox', minutes: 300, usedPercent: 5, resetsAt: NOON + 5_000, seenAt: NOON },
@@ -81,14 +84,17 @@ test('the usage report: a lone weekly primary window, and extra limits by featur
 
 test('the rate limit event, and the headers of an in-stream error', () => {
   expect(readRateLimitEvent({
-    type: 'codex.rate_limits', rate_limits: { primary: { used_percent: 42, window_minutes: 300, reset_at: (NOON + 60_000) / 1_000 }, secondary: null }, metered_limit_name: 'codex',
+    type: 'codex.rate_limits', rate_limits: { primary: { used_percent: 42, window_minutes: 300, reset_at: (NOON + 60_000) / 1_000 },
+      secondary: null }, metered_limit_name: 'codex',
   }, NOON)).toEqual([{ bucket: 'codex', minutes: 300, usedPercent: 42, resetsAt: NOON + 60_000, seenAt: NOON }]);
-  expect(readRateLimitEvent({ headers: { 'X-Codex-Primary-Used-Percent': 100, 'X-Codex-Primary-Window-Minutes': '300' } }, NOON)).toMatchObject([{ usedPercent: 100 }]);
+  expect(readRateLimitEvent({ headers: { 'X-Codex-Primary-Used-Percent': 100, 'X-Codex-Primary-Window-Minutes': '300' } },
+    NOON)).toMatchObject([{ usedPercent: 100 }]);
 });
 
 describe('headroom', () => {
   test('is that of the tightest window, and a window past its reset counts as empty', () => {
-    const quota = [windowOf({ usedPercent: 90, resetsAt: NOON + 1_000 }), windowOf({ minutes: 10_080, usedPercent: 30, resetsAt: NOON + 9e6 })];
+    const quota = [windowOf({ usedPercent: 90, resetsAt: NOON + 1_000 }),
+      windowOf({ minutes: 10_080, usedPercent: 30, resetsAt: NOON + 9e6 })];
     expect(headroom(quota, NOON)).toBeCloseTo(0.1);
     expect(headroom(quota, NOON + 1_000)).toBeCloseTo(0.7);
     expect(tightestWindow(quota, NOON + 1_000)?.minutes).toBe(10_080);
@@ -103,7 +109,8 @@ describe('headroom', () => {
   });
 
   test('an exhausted bucket serves again at the last reset of its exhausted windows', () => {
-    const quota = [windowOf({ usedPercent: 100, resetsAt: NOON + 5 }), windowOf({ minutes: 10_080, usedPercent: 100, resetsAt: NOON + 9 }), windowOf({ minutes: 60, usedPercent: 9, resetsAt: NOON + 99 })];
+    const quota = [windowOf({ usedPercent: 100, resetsAt: NOON + 5 }), windowOf({ minutes: 10_080, usedPercent: 100, resetsAt: NOON + 9 }),
+      windowOf({ minutes: 60, usedPercent: 9, resetsAt: NOON + 99 })];
     expect(exhaustedUntil(quota, NOON)).toBe(NOON + 9);
     expect(exhaustedUntil([windowOf()], NOON)).toBeNull();
   });
@@ -111,7 +118,8 @@ describe('headroom', () => {
 
 describe('mergeQuota', () => {
   const someWindow = fc.record({
-    bucket: fc.constantFrom('codex', 'codex_bengalfox'), minutes: fc.constantFrom(300, 10_080), usedPercent: fc.integer({ min: 0, max: 100 }),
+    bucket: fc.constantFrom('codex', 'codex_bengalfox'), minutes: fc.constantFrom(300, 10_080),
+      usedPercent: fc.integer({ min: 0, max: 100 }),
     resetsAt: fc.constant(NOON + 3_600_000), seenAt: fc.integer({ min: NOON, max: NOON + 100_000 }),
   });
 
@@ -137,7 +145,8 @@ describe('the forecast', () => {
   const grow = (percentPerMinute: number, minutes: number): ReturnType<typeof windowOf> => {
     let quota = [windowOf({ usedPercent: 10, resetsAt: reset })];
     for (let minute = 1; minute <= minutes; minute += 1) {
-      quota = mergeQuota(quota, [windowOf({ usedPercent: 10 + percentPerMinute * minute, resetsAt: reset, seenAt: NOON + minute * 60_000 })]);
+      quota = mergeQuota(quota,
+        [windowOf({ usedPercent: 10 + percentPerMinute * minute, resetsAt: reset, seenAt: NOON + minute * 60_000 })]);
     }
     return quota[0] ?? windowOf();
   };
@@ -172,6 +181,7 @@ describe('the forecast', () => {
   });
 });
 
-test.each([[300, '5h'], [10_080, '7d'], [10_079, '7d'], [43_200, '30d'], [1_440, '1d'], [90, '90m'], [60, '1h'], [0, 'quota']])('a window of %i minutes is called %s', (minutes, label) => {
+test.each([[300, '5h'], [10_080, '7d'], [10_079, '7d'], [43_200, '30d'], [1_440, '1d'], [90, '90m'], [60, '1h'],
+  [0, 'quota']])('a window of %i minutes is called %s', (minutes, label) => {
   expect(windowLabel(minutes)).toBe(label);
 });

@@ -12,8 +12,10 @@ import { NOON } from './builders.ts';
 const digest = (text: string): string => createHmac('sha256', 'local').update(text).digest('hex');
 const inputOf = (body: JsonObject, headers: Record<string, string> = {}, changes: Partial<StickyInput> = {}): StickyInput =>
   ({ headers, body, clientId: 'cl_1', model: 'gpt-6-sol', digest, ...changes });
-const sourcesOf = (body: JsonObject, headers: Record<string, string> = {}): string[] => stickyKeys(inputOf(body, headers)).map(({ source }) => source);
-const chat = (user: unknown, system = 'be brief'): JsonObject => ({ messages: [{ role: 'system', content: system }, { role: 'user', content: user as string }] });
+const sourcesOf = (body: JsonObject, headers: Record<string, string> = {}): string[] =>
+  stickyKeys(inputOf(body, headers)).map(({ source }) => source);
+const chat = (user: unknown, system = 'be brief'): JsonObject =>
+  ({ messages: [{ role: 'system', content: system }, { role: 'user', content: user as string }] });
 
 describe('stickyKeys', () => {
   test('stand in the order of their strength', () => {
@@ -22,11 +24,13 @@ describe('stickyKeys', () => {
       input: [{ role: 'user', content: [{ type: 'input_file', file_id: 'file_1' }, { type: 'input_text', text: 'hello' }] }],
     };
     const headers = { 'x-codex-turn-state': 'ts', 'thread-id': 't', 'session-id': 's', 'x-session-affinity': 'o' };
-    expect(sourcesOf(body, headers)).toEqual(['turn-state', 'previous-response', 'file', 'thread', 'session', 'cache-key', 'metadata', 'client-header']);
+    expect(sourcesOf(body, headers)).toEqual(['turn-state', 'previous-response', 'file', 'thread', 'session', 'cache-key', 'metadata',
+      'client-header']);
   });
 
   test.each([
-    [{ session_id: 's' }, 'session'], [{ 'x-codex-session-id': 's' }, 'session'], [{ conversation_id: 's' }, 'thread'], [{ 'x-codex-conversation-id': 's' }, 'thread'],
+    [{ session_id: 's' }, 'session'], [{ 'x-codex-session-id': 's' }, 'session'], [{ conversation_id: 's' }, 'thread'],
+      [{ 'x-codex-conversation-id': 's' }, 'thread'],
     [{ 'x-session-id': 's' }, 'client-header'], [{ 'thread-id': ' ', 'session-id': 's' }, 'session'],
   ])('older spellings: %o', (headers, source) => {
     expect(sourcesOf(chat('hello'), headers as Record<string, string>)).toEqual([source]);
@@ -40,7 +44,8 @@ describe('stickyKeys', () => {
 
   test('a subagent is found by the thread it came from, then by its session', () => {
     const parent = stickyKeys(inputOf({}, { 'thread-id': 'parent', 'session-id': 's' })).map(({ key }) => key);
-    const child = stickyKeys(inputOf({}, { 'thread-id': 'child', 'x-codex-parent-thread-id': 'parent', 'session-id': 's' })).map(({ key }) => key);
+    const child = stickyKeys(inputOf({}, { 'thread-id': 'child', 'x-codex-parent-thread-id': 'parent',
+      'session-id': 's' })).map(({ key }) => key);
     expect(child[0]).not.toBe(parent[0]);
     expect(child).toContain(parent[0]);
     expect(child.at(-1)).toBe(parent.at(-1));
@@ -54,7 +59,8 @@ describe('stickyKeys', () => {
 
   test('the fingerprint stands only where nothing else does, and is the same turn after turn', () => {
     const first = stickyKey(inputOf(chat('fix the build')));
-    const later = stickyKey(inputOf({ messages: [...(chat('fix the build')['messages'] as JsonObject[]), { role: 'assistant', content: 'done' }, { role: 'user', content: 'thanks' }] }));
+    const later = stickyKey(inputOf({ messages: [...(chat('fix the build')['messages'] as JsonObject[]),
+      { role: 'assistant', content: 'done' }, { role: 'user', content: 'thanks' }] }));
     expect(first?.source).toBe('fingerprint');
     expect(later).toEqual(first);
     expect(sourcesOf({ ...chat('fix the build'), prompt_cache_key: 'k' })).toEqual(['cache-key']);
@@ -68,7 +74,8 @@ describe('stickyKeys', () => {
   });
 
   test.each<readonly [string, JsonObject]>([
-    ['no message', {}], ['an empty input', { input: [] }], ['only instructions', { instructions: 'be brief' }], ['a picture alone', chat([{ type: 'image_url' }])],
+    ['no message', {}], ['an empty input', { input: [] }], ['only instructions', { instructions: 'be brief' }],
+      ['a picture alone', chat([{ type: 'image_url' }])],
     ['blank text', { input: '  ' }], ['only a system message', { messages: [{ role: 'system', content: 'x' }] }],
   ])('unknown is not the same as equal: %s has no key', (_name, body) => {
     expect(stickyKeys(inputOf(body))).toEqual([]);
@@ -76,23 +83,27 @@ describe('stickyKeys', () => {
   });
 
   test('the same first text is the same conversation on both wires', () => {
-    const parts = { input: [{ role: 'developer', content: 'be brief' }, { role: 'user', content: [{ type: 'input_text', text: 'hello' }] }] };
+    const parts = { input: [{ role: 'developer', content: 'be brief' },
+      { role: 'user', content: [{ type: 'input_text', text: 'hello' }] }] };
     expect(stickyKey(inputOf(parts))).toEqual(stickyKey(inputOf(chat('hello'))));
     expect(stickyKey(inputOf({ instructions: 'be brief', input: 'hello' }))).toEqual(stickyKey(inputOf(chat('hello'))));
   });
 
   test('whatever a body holds, reading it neither throws nor takes an oversized id', () => {
-    fc.assert(fc.property(fc.dictionary(fc.constantFrom('input', 'messages', 'instructions', 'prompt_cache_key', 'client_metadata', 'metadata', 'previous_response_id'), fc.jsonValue()), (body) => {
+    fc.assert(fc.property(fc.dictionary(fc.constantFrom('input', 'messages', 'instructions', 'prompt_cache_key', 'client_metadata',
+      'metadata', 'previous_response_id'), fc.jsonValue()), (body) => {
       expect(stickyKeys(inputOf(JSON.parse(JSON.stringify(body)) as JsonObject)).length).toBeLessThan(20);
     }));
     expect(stickyKeys(inputOf({ prompt_cache_key: 'x'.repeat(5_000) }))).toEqual([]);
   });
 
   test('only an upstream response or file binds to its owner', () => {
-    expect((['previous-response', 'file', 'turn-state', 'thread', 'fingerprint'] as const).map(isOwnerBound)).toEqual([true, true, false, false, false]);
+    expect((['previous-response', 'file', 'turn-state', 'thread', 'fingerprint'] as const).map(isOwnerBound)).toEqual([true, true, false,
+      false, false]);
   });
 
-  test.each([['openai/gpt-6-sol-2026-09-01', 'gpt-6-sol'], ['gpt-6-sol', 'gpt-6-sol'], ['models/Gemini-3-pro', 'gemini-3-pro'], ['claude-x-20260901', 'claude-x']])('%s is of class %s', (model, expected) => {
+  test.each([['openai/gpt-6-sol-2026-09-01', 'gpt-6-sol'], ['gpt-6-sol', 'gpt-6-sol'], ['models/Gemini-3-pro', 'gemini-3-pro'],
+    ['claude-x-20260901', 'claude-x']])('%s is of class %s', (model, expected) => {
     expect(modelClass(model)).toBe(expected);
   });
 });
