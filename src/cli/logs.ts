@@ -136,7 +136,7 @@ async function printPast(query: RequestQuery, data: UsageData, printer: Printer,
   let newestSeq: number | null = null;
   let batch: Finished[] = [];
   const flush = async (): Promise<void> => {
-    const records = query.order === 'newest-first' ? batch.reverse() : batch;
+    const records = query.order === 'newest-first' ? batch.toReversed() : batch;
     batch = [];
     await printer.print(records);
   };

@@ -1,7 +1,7 @@
 import type { Command } from 'commander';
 import { Option } from 'commander';
 
-import { formatCount, formatDateTime, formatDuration, formatMoney, formatPercent } from '../core/amounts.ts';
+import { ABSENT, formatCount, formatDateTime, formatDuration, formatMoney, formatPercent } from '../core/amounts.ts';
 import { CommandError, EXIT } from '../core/errors.ts';
 import type { EpochMs } from '../core/units.ts';
 import { DAY_MS } from '../core/units.ts';
@@ -125,20 +125,30 @@ function spanWords({ since, until }: UsageReport, now: EpochMs, timeZone: string
 
 function totalsLines(totals: UsageTotals): readonly Line[] {
   const { tokens, cost, ms } = totals;
-  const line = (label: string, value: string, note = ''): Line => [span(label.padEnd(16), 'dim'), span(value.padStart(16)), span(note && `  ${note}`, 'dim')];
-  const percentiles = (p50: number | null, p95: number | null): readonly [string, string] =>
-    (p50 === null ? ['–', ''] : [formatDuration(p50), p95 === null ? '' : `p95 ${formatDuration(p95)}`]);
   return [
-    line('requests', formatCount(totals.requests), totals.failed > 0 ? `${formatCount(totals.failed)} failed, ${formatPercent((totals.failed / totals.requests) * 100)}` : ''),
-    line('input tokens', formatCount(tokens.input), tokens.cached > 0 ? `${formatCount(tokens.cached)} cached, ${formatPercent((tokens.cached / tokens.input) * 100)}` : ''),
-    line('output tokens', formatCount(tokens.output), tokens.reasoning > 0 ? `${formatCount(tokens.reasoning)} reasoning` : ''),
-    line('list price', formatMoney(cost.list)),
-    line('paid', formatMoney(cost.charged)),
-    line('saved', formatMoney(cost.saved)),
-    line('first output', ...percentiles(ms.ttftP50, ms.ttftP95)),
-    line('in all', ...percentiles(ms.totalP50, ms.totalP95)),
+    figure('requests', formatCount(totals.requests), partOf(totals.failed, totals.requests, 'failed')),
+    figure('input tokens', formatCount(tokens.input), partOf(tokens.cached, tokens.input, 'cached')),
+    figure('output tokens', formatCount(tokens.output), partOf(tokens.reasoning, tokens.output, 'reasoning')),
+    figure('list price', formatMoney(cost.list)),
+    figure('paid', formatMoney(cost.charged)),
+    figure('saved', formatMoney(cost.saved)),
+    durationFigure('first output', ms.ttftP50, ms.ttftP95),
+    durationFigure('in all', ms.totalP50, ms.totalP95),
     ...remarks(totals),
   ];
+}
+
+function figure(label: string, value: string, note = ''): Line {
+  return [span(label.padEnd(16), 'dim'), span(value.padStart(16)), span(note && `  ${note}`, 'dim')];
+}
+
+function partOf(part: number, whole: number, word: string): string {
+  return part > 0 && whole > 0 ? `${formatCount(part)} ${word}, ${formatPercent((part / whole) * 100)}` : '';
+}
+
+function durationFigure(label: string, p50: number | null, p95: number | null): Line {
+  if (p50 === null) return figure(label, ABSENT);
+  return figure(label, formatDuration(p50), p95 === null ? '' : `p95 ${formatDuration(p95)}`);
 }
 
 /** What the sums leave out: said, so that nobody takes them for a bill. */

@@ -18,6 +18,7 @@ const PLAIN = /^[\x20-\x7e]*$/;
 const ESCAPE_SEQUENCE = /(?:\x1b[\]PX^_]|[\x9d\x90\x98\x9e\x9f])[^\x07\x1b\x9c]*(?:\x07|\x1b\\|\x9c)|(?:\x1b\[|\x9b)[0-?]*[ -/]*[@-~]|\x1b[ -/]*[0-~]/g;
 const SPACE = /[\t\n\v\f\r\u0085\p{Z}]+/gu;
 /** Control, format (direction, joiners, tags), variation selectors and the letters that draw nothing. */
+// oxlint-disable-next-line no-misleading-character-class
 const INVISIBLE = /[\p{Cc}\p{Cf}\u034f\u115f\u1160\u17b4\u17b5\u180b-\u180f\u3164\uffa0\ufe00-\ufe0f\u{e0000}-\u{e0fff}]/gu;
 const STACKED_MARKS = /(\p{M}{2})\p{M}+/gu;
 

@@ -13,6 +13,7 @@ import { span } from './spans.ts';
 import { courseDimension } from './time-window.ts';
 import { useLive } from './use-live.ts';
 import { useUsage } from './use-usage.ts';
+import type { FetchedRequest } from './view.ts';
 import { drawScreen } from './view.ts';
 
 /** What the screen is given. It does not know whether a daemon or the files stand behind its source. */
@@ -99,18 +100,18 @@ function sentence(error: unknown): string {
   return printable(error instanceof Error ? error.message : String(error));
 }
 
-/** The request that is open, fetched from the ledger when the snapshot does not have it; null until it is there. */
+/** What the ledger has of the request that is open and not in the snapshot; null until it has answered. */
 function useFetched(
   source: TuiSource, finished: readonly FinishedRequest[] | undefined, { overlay }: ScreenState, tell: (error: unknown) => void,
-): FinishedRequest | null {
-  const [fetched, setFetched] = useState<FinishedRequest | null>(null);
+): FetchedRequest | null {
+  const [fetched, setFetched] = useState<FetchedRequest | null>(null);
   const id = overlay.kind === 'request' ? overlay.id : null;
   const isAtHand = id === null || finished === undefined || finished.some((record) => record.id === id);
   useEffect(() => {
     if (isAtHand || id === null) return;
     let isWanted = true;
     source.request(id).then((record) => {
-      if (isWanted && record) setFetched(record);
+      if (isWanted) setFetched({ id, record });
     }, tell);
     return () => {
       isWanted = false;

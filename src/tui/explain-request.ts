@@ -4,7 +4,7 @@ import type { AttemptRecord, CandidateRecord } from '../core/record.ts';
 import { inWords, OUTCOMES } from './request-words.ts';
 import type { FinishedRequest } from './source.ts';
 import type { Line, Span, Tone } from './spans.ts';
-import { fitLine, joinLines, span, spread } from './spans.ts';
+import { clip, fitLine, joinLines, span, spread } from './spans.ts';
 import { planTable } from './table.ts';
 
 /** Where an explanation is written: in which zone its times stand, and how many cells a line may take. */
@@ -20,7 +20,7 @@ const LABEL = 14;
  * chosen or passed over, tokens, cost and timings. The same on the screen and in `relay show`.
  */
 export function explainRequest(record: FinishedRequest, page: Page): readonly Line[] {
-  return [
+  const lines = [
     ...heading(record, page),
     ...section('Attempts', attemptLines(record, page)),
     ...section('Route', routeLines(record, page)),
@@ -29,6 +29,7 @@ export function explainRequest(record: FinishedRequest, page: Page): readonly Li
     ...section('Time', timeLines(record)),
     ...section('Journal', journalLines(record, page)),
   ];
+  return lines.map((line) => clip(line, page.width));
 }
 
 function section(title: string, lines: readonly Line[]): readonly Line[] {
@@ -80,8 +81,8 @@ function modelSpans({ model: { asked, sent, ran } }: FinishedRequest): Line {
   return steps.length === 0 ? [span(ABSENT, 'dim')] : joinLines(steps, span('  →  ', 'dim'));
 }
 
-function accountSpans({ account, provider }: FinishedRequest): Line {
-  if (account === null) return [span('none was called', 'dim')];
+function accountSpans({ account, provider, attempts }: FinishedRequest): Line {
+  if (account === null) return [span(attempts.length === 0 ? 'none was called' : 'none could serve', 'dim')];
   return [span(printable(account)), ...(provider === null ? [] : [span(`  ${printable(provider)}`, 'dim')])];
 }
 
@@ -104,12 +105,12 @@ function attemptLines({ attempts }: FinishedRequest, { width }: Page): readonly 
   const table = planTable<NumberedAttempt>([
     { title: '#', align: 'right', cell: ({ number }) => span(String(number), 'dim') },
     { title: 'ACCOUNT', min: 8, cell: ({ account }) => span(printable(account)) },
-    { title: 'PROVIDER', min: 6, dropAt: 3, cell: ({ provider }) => span(printable(provider), 'dim') },
+    { title: 'PROVIDER', min: 6, dropAt: 4, cell: ({ provider }) => span(printable(provider), 'dim') },
     { title: 'MODEL', min: 8, dropAt: 2, cell: ({ model }) => span(printable(model)) },
-    { title: 'AT', align: 'right', dropAt: 4, cell: ({ sinceFirstMs }) => span(`+${formatDuration(sinceFirstMs)}`, 'dim') },
+    { title: 'AT', align: 'right', dropAt: 3, cell: ({ sinceFirstMs }) => span(`+${formatDuration(sinceFirstMs)}`, 'dim') },
     { title: 'TOOK', align: 'right', cell: ({ ms }) => span(formatDuration(ms)) },
     { title: 'STATUS', align: 'right', cell: ({ status }) => (status === null ? span(ABSENT, 'dim') : span(String(status))) },
-    { title: 'RESULT', min: 12, cell: attemptResult },
+    { title: 'RESULT', min: 24, cell: attemptResult },
   ], rows, width - 2);
   return [table.heading, ...rows.map(table.draw)].map((line) => [span('  '), ...line]);
 }
@@ -120,35 +121,41 @@ function attemptResult({ error, phase }: AttemptRecord): Line {
 }
 
 const PHASES: Readonly<Record<string, string | undefined>> = {
-  credential: 'getting its credential', connect: 'connecting', request: 'sending', headers: 'waiting for output', stream: 'waiting for output',
-  committed: 'answering',
+  credential: 'signing in', connect: 'connecting', request: 'sending', headers: 'waiting', stream: 'waiting', committed: 'answering',
 };
 
 const STICKY = {
   hit: 'the conversation stayed on its account', miss: 'a new conversation', moved: 'the conversation moved to another account', none: 'no conversation known',
 } as const;
 
-function routeLines({ route, account }: FinishedRequest, page: Page): readonly Line[] {
+function routeLines(record: FinishedRequest, page: Page): readonly Line[] {
+  const { route } = record;
   if (route === null) return [];
   const intro: Line = [span('  '), span(printable(route.strategy)), span(`, ${STICKY[route.sticky]}`, 'dim')];
   const table = planTable<CandidateRecord>([
     { title: 'ACCOUNT', min: 8, cell: (candidate) => span(printable(candidate.account)) },
     { title: 'SCORE', align: 'right', cell: ({ score }) => (score === undefined ? span(ABSENT, 'dim') : span(score.toFixed(2))) },
-    { title: 'DECISION', min: 16, cell: (candidate) => decision(candidate, account, page.timeZone) },
+    { title: 'DECISION', min: 16, cell: (candidate) => decision(candidate, record, page.timeZone) },
   ], route.why, page.width - 2);
   const rows = [table.heading, ...route.why.map(table.draw)].map((line): Line => [span('  '), ...line]);
   const rest = route.more ? [[span(`  and ${formatCount(route.more)} more`, 'dim')]] : [];
   return [intro, ...(route.why.length === 0 ? [] : rows), ...rest];
 }
 
-function decision(candidate: CandidateRecord, served: string | null, timeZone: string): Line {
+function decision(candidate: CandidateRecord, record: FinishedRequest, timeZone: string): Line {
   if (candidate.out !== undefined) {
     const until = candidate.until === undefined ? '' : ` until ${formatTime(candidate.until, timeZone)}`;
     return [span(`passed over: ${inWords(candidate.out)}${until}`, 'warn')];
   }
   const parts = Object.entries(candidate.parts ?? {}).map(([name, value]) => `${inWords(name)} ${value.toFixed(2)}`).join(' · ');
-  const verdict = candidate.account === served ? span('served', 'good') : span('could have served', 'dim');
+  const verdict = verdictOn(candidate, record);
   return parts === '' ? [verdict] : [verdict, span(`  ${parts}`, 'dim')];
+}
+
+function verdictOn({ account }: CandidateRecord, record: FinishedRequest): Span {
+  if (account === record.account) return span('served', 'good');
+  const wasTried = record.attempts.some((attempt) => attempt.account === account);
+  return wasTried ? span('tried, and failed', 'bad') : span('could have served', 'dim');
 }
 
 function amount(label: string, value: string, ...note: readonly Span[]): Line {
@@ -157,7 +164,6 @@ function amount(label: string, value: string, ...note: readonly Span[]): Line {
 
 function tokenLines({ tokens }: FinishedRequest): readonly Line[] {
   if (tokens === null) return [[span('  the upstream told none: unmetered, not zero', 'dim')]];
-  const share = (part: number, whole: number): readonly Span[] => (part > 0 && whole > 0 ? [span(`  ${formatPercent((part / whole) * 100)}`, 'dim')] : []);
   return [
     amount('input', formatCount(tokens.input)),
     amount('  cached', formatCount(tokens.cached), ...share(tokens.cached, tokens.input)),
@@ -166,6 +172,10 @@ function tokenLines({ tokens }: FinishedRequest): readonly Line[] {
     amount('  reasoning', formatCount(tokens.reasoning), ...share(tokens.reasoning, tokens.output)),
     ...(tokens.estimated ? [[span('  estimated from what passed: the upstream never said', 'warn')]] : []),
   ];
+}
+
+function share(part: number, whole: number): readonly Span[] {
+  return part > 0 && whole > 0 ? [span(`  ${formatPercent((part / whole) * 100)}`, 'dim')] : [];
 }
 
 function costLines({ cost, tokens }: FinishedRequest): readonly Line[] {

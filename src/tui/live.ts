@@ -71,9 +71,14 @@ export function createLive(source: TuiSource, clock: Clock): Live {
   };
 }
 
+/** A source that looks again makes new objects of the same facts; the few that are small are compared by what they say. */
 function isSame(left: TuiSnapshot, right: TuiSnapshot): boolean {
-  return left.accounts === right.accounts && left.running === right.running && left.finished === right.finished
-    && JSON.stringify(left.daemon) === JSON.stringify(right.daemon);
+  return left.finished === right.finished
+    && saysTheSame(left.accounts, right.accounts) && saysTheSame(left.running, right.running) && saysTheSame(left.daemon, right.daemon);
+}
+
+function saysTheSame(left: unknown, right: unknown): boolean {
+  return left === right || JSON.stringify(left) === JSON.stringify(right);
 }
 
 /** When the screen tells something else although nothing happened: a running time, a countdown in seconds, one in minutes. */

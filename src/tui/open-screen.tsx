@@ -31,7 +31,8 @@ export async function openScreen({ source, clock, stdin, stdout, colour, timeZon
   }
   if (signal.aborted) return;
   const instance = render(<App source={source} clock={clock} timeZone={timeZone} colour={colour} sleep={sleepInBackground} />, {
-    stdin, stdout, exitOnCtrlC: false, alternateScreen: true, incrementalRendering: true, maxFps: FRAMES_PER_SECOND, interactive: true,
+    stdin, stdout, exitOnCtrlC: false, alternateScreen: true, incrementalRendering: true, maxFps: FRAMES_PER_SECOND,
+    interactive: true, patchConsole: false,
   });
   const close = (): void => instance.unmount();
   signal.addEventListener('abort', close, { once: true });

@@ -8,11 +8,11 @@ import type { Column } from './table.ts';
 type RequestColumn = Column<FinishedRequest>;
 const absent = span(ABSENT, 'dim');
 
-const status: RequestColumn = { title: 'STATUS', cell: statusSpan };
-const client: RequestColumn = { title: 'CLIENT', basis: 8, min: 6, dropAt: 4, cell: (record) => span(printable(record.client)) };
-const model: RequestColumn = { title: 'MODEL', basis: 14, min: 8, cell: (record) => span(modelOf(record) || ABSENT) };
+const status: RequestColumn = { title: 'CODE', cell: statusSpan };
+const client: RequestColumn = { title: 'CLIENT', basis: 8, min: 8, dropAt: 4, cell: (record) => span(printable(record.client)) };
+const model: RequestColumn = { title: 'MODEL', basis: 14, min: 14, cell: (record) => span(modelOf(record) || ABSENT) };
 const account: RequestColumn = {
-  title: 'ACCOUNT', basis: 8, min: 6, dropAt: 3, cell: (record) => (record.account === null ? absent : span(printable(record.account))),
+  title: 'ACCOUNT', basis: 8, min: 8, dropAt: 3, cell: (record) => (record.account === null ? absent : span(printable(record.account))),
 };
 const attempts: RequestColumn = {
   title: 'TRIES', align: 'right', dropAt: 8,
@@ -27,7 +27,7 @@ function tokens(title: string, dropAt: number, read: (counts: NonNullable<Finish
 }
 
 const listPrice: RequestColumn = {
-  title: 'LIST', align: 'right', basis: 7, dropAt: 6,
+  title: 'LIST', align: 'right', basis: 7, dropAt: 5,
   cell: ({ cost }) => (cost.price === null && cost.list === 0 ? absent : span(formatMoneyShort(cost.list))),
 };
 const paid: RequestColumn = {
@@ -35,16 +35,16 @@ const paid: RequestColumn = {
   cell: ({ cost }) => span(formatMoneyShort(cost.charged), cost.charged === 0 ? 'dim' : 'plain'),
 };
 const ttft: RequestColumn = {
-  title: 'TTFT', align: 'right', basis: 5, dropAt: 5, cell: ({ ms }) => (ms.ttft === null ? absent : span(formatDuration(ms.ttft))),
+  title: 'TTFT', align: 'right', basis: 5, dropAt: 6, cell: ({ ms }) => (ms.ttft === null ? absent : span(formatDuration(ms.ttft))),
 };
 const total: RequestColumn = { title: 'TOTAL', align: 'right', basis: 5, dropAt: 2, cell: ({ ms }) => span(formatDuration(ms.total)) };
 const measures = [
-  tokens('IN', 6, ({ input }) => input), tokens('CACHED', 10, ({ cached }) => cached), tokens('OUT', 6, ({ output }) => output),
+  tokens('IN', 7, ({ input }) => input), tokens('CACHED', 10, ({ cached }) => cached), tokens('OUT', 5, ({ output }) => output),
   listPrice, paid, ttft, total,
 ];
 
 const error: RequestColumn = {
-  title: 'ERROR', basis: 12, min: 12,
+  title: 'ERROR', basis: 12, min: 24,
   cell: (record) => [
     span(printable(record.error?.code ?? record.outcome), 'bad'),
     ...(record.error?.message ? [span(`  ${printable(record.error.message)}`, 'dim')] : []),
@@ -61,7 +61,7 @@ export function finishedColumns(timeZone: string): readonly RequestColumn[] {
 
 /** The columns of the screen's list of errors. */
 export function errorColumns(timeZone: string): readonly RequestColumn[] {
-  return [time(timeZone), status, client, model, account, { ...attempts, dropAt: 5 }, error];
+  return [time(timeZone), status, client, model, account, { ...attempts, dropAt: 7 }, error];
 }
 
 /** The columns of `relay logs`: those of the screen with the day and an id that `relay show` takes. */

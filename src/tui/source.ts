@@ -26,12 +26,12 @@ export interface AccountAction {
   readonly account: string;
 }
 
-/** Everything live on the screen. Members that did not change are the same objects as before. */
+/** Everything live on the screen. */
 export interface TuiSnapshot {
   readonly daemon: DaemonView;
   readonly accounts: readonly AccountView[];
   readonly running: readonly LiveRequest[];
-  /** Newest first; the last few hundred are enough. */
+  /** Newest first; the last few hundred are enough. The same array as before while none has finished. */
   readonly finished: readonly FinishedRequest[];
 }
 

@@ -28,8 +28,8 @@ interface Sized<Row> {
 }
 
 /**
- * Plans a table within `width` cells, sized by a sample of its rows: columns that may be dropped go first, then those
- * with a `min` shrink, the widest most. Rows outside the sample are cut to their columns.
+ * Plans a table within `width` cells, sized by a sample of its rows: while it is too wide even at its narrowest, columns
+ * that may be dropped go; then those with a `min` shrink, the widest first. Rows outside the sample are cut to their columns.
  */
 export function planTable<Row>(columns: readonly Column<Row>[], sample: readonly Row[], width: number): TablePlan<Row> {
   const sized = columns.map((column): Sized<Row> => ({

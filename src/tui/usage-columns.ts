@@ -67,7 +67,7 @@ export function totalsRow(totals: UsageTotals): UsageRow {
 /** The columns of a usage report: its dimensions, then every measure that fits. */
 export function usageColumns(by: readonly UsageDimension[]): readonly Column<UsageRow>[] {
   const labels = by.map((dimension, index): Column<UsageRow> => ({
-    title: dimension.toUpperCase(), basis: 10, min: 8, cell: (row) => row.labels[index] ?? span(''),
+    title: dimension.toUpperCase(), basis: 10, min: 14, cell: (row) => row.labels[index] ?? span(''),
   }));
   return [...labels, ...measures.map((column): Column<UsageRow> => ({ ...column, cell: ({ totals }) => column.cell(totals) }))];
 }

@@ -31,27 +31,26 @@ export function useUsage(source: TuiSource, clock: Clock, { window, by, newestSe
   const asked = `${window} ${by}`;
   const [answer, setAnswer] = useState<Answer | null>(null);
   const askedAt = useRef({ asked: '', at: Number.NEGATIVE_INFINITY });
+  // Requests finish faster than a ledger adds up: an answer is used unless something else is wanted by now.
+  const wanted = useRef(asked);
   useEffect(() => {
+    wanted.current = asked;
     if (by === null) return;
-    let isWanted = true;
     const ask = (): void => {
       askedAt.current = { asked, at: clock.now() };
       source.usage({ since: windowStart(window, clock.now()), until: null, by: [by] }).then(
         (report) => {
-          if (isWanted) setAnswer({ asked, report });
+          if (wanted.current === asked) setAnswer({ asked, report });
         },
         (error: unknown) => {
-          if (isWanted) onFailure(error);
+          if (wanted.current === asked) onFailure(error);
         },
       );
     };
     const wait = askedAt.current.asked === asked ? Math.min(REFRESH_MS, askedAt.current.at + REFRESH_MS - clock.now()) : 0;
     const cancel = wait > 0 ? clock.after(wait, ask) : null;
     if (!cancel) ask();
-    return () => {
-      isWanted = false;
-      cancel?.();
-    };
+    return () => cancel?.();
   }, [source, clock, window, by, asked, newestSeq, onFailure]);
   return answer?.asked === asked ? answer.report : null;
 }

@@ -30,12 +30,18 @@ export interface ScreenInput {
   readonly totals: UsageReport | null;
   /** The window's sums by the present tab's dimension; null while they are being added up, or where none is shown. */
   readonly groups: UsageReport | null;
-  /** A request fetched because it is open and no longer in the snapshot. */
-  readonly fetched: FinishedRequest | null;
+  /** What the ledger said of a request that is open and no longer in the snapshot; null while it is asked. */
+  readonly fetched: FetchedRequest | null;
   readonly state: ScreenState;
   readonly size: { readonly columns: number; readonly rows: number };
   readonly now: EpochMs;
   readonly timeZone: string;
+}
+
+/** An answer of the ledger; its record is null when there is none of that id. */
+export interface FetchedRequest {
+  readonly id: string;
+  readonly record: FinishedRequest | null;
 }
 
 /** The screen: exactly as many lines as there are rows, and what the keys need to know of it. */
@@ -130,7 +136,7 @@ function drawPanels(input: ScreenInput, shown: RowsShown, height: number): Drawn
   return {
     lastScroll: 0,
     lines: [
-      ...drawAccounts(shown.accounts, place('accounts')),
+      ...drawAccounts(shown.accounts, state.filter, place('accounts')),
       ...drawRunning(shown.running, place('running')),
       ...(showsRequests(state.tab) ? drawRequests(shown.requests, listPlace) : drawGroups(input.groups, shown.groups, listPlace)),
     ],
@@ -147,7 +153,7 @@ const LEAST_LIST = 5;
 function shareHeight(height: number, focused: Panel, accounts: number, running: number): Readonly<Record<Panel, number>> {
   if (height < 12) return { accounts: 0, running: 0, list: 0, [focused]: height };
   const cap = (panel: Panel): number => Math.max(3, Math.floor(height * (panel === focused ? 0.5 : 0.3)));
-  const accountLines = Math.min(2 + Math.max(accounts, accounts === 0 ? 0 : 1), cap('accounts'));
+  const accountLines = Math.min(2 + accounts, cap('accounts'));
   const runningLines = running === 0 ? 1 : Math.min(2 + running, cap('running'), height - accountLines - LEAST_LIST);
   return { accounts: accountLines, running: runningLines, list: height - accountLines - runningLines };
 }
@@ -169,6 +175,8 @@ function drawOverlay(input: ScreenInput, overlay: Exclude<Overlay, { kind: 'brow
 function requestLines({ snapshot, fetched, now, timeZone, size }: ScreenInput, id: string): readonly Line[] {
   const running = snapshot.running.find((request) => request.id === id);
   if (running) return explainRunning(running, now);
-  const record = snapshot.finished.find((each) => each.id === id) ?? (fetched?.id === id ? fetched : null);
-  return record ? explainRequest(record, { timeZone, width: size.columns - 2 }) : [[span('Looking it up in the ledger…', 'dim')]];
+  const answer = fetched?.id === id ? fetched : null;
+  const record = snapshot.finished.find((each) => each.id === id) ?? answer?.record;
+  if (record) return explainRequest(record, { timeZone, width: size.columns - 2 });
+  return [[span(answer ? 'The ledger has no request of this id.' : 'Looking it up in the ledger…', 'dim')]];
 }

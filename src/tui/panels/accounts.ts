@@ -28,15 +28,15 @@ export function stateSpan({ state }: AccountView): Span {
   return span(`${mark} ${words}`, tone);
 }
 
-/** Why an account is not ready and what mends it; while it is, what will run out before it resets. Empty when all is well. */
+/** What mends an account that is not ready, then why it is not; while it is, what will run out before it resets. Empty when all is well. */
 export function accountNote({ name, state, until, reason, quota }: AccountView, now: EpochMs): string {
   const why = reason === null ? '' : inWords(reason);
   const back = until === null ? '' : `back in ${formatUntil(until, now)}`;
   switch (state) {
     case 'ready': return runsOut(quota, now);
-    case 'cooldown': case 'half-open': case 'open': return [why, back].filter((part) => part !== '').join(', ');
-    case 'needs-login': return [why, `relay keys login ${printable(name)}`].filter((part) => part !== '').join(': ');
-    case 'locked': return [why, 'unlock the keychain'].filter((part) => part !== '').join(': ');
+    case 'cooldown': case 'half-open': case 'open': return [back, why].filter((part) => part !== '').join(', ');
+    case 'needs-login': return `relay keys login ${printable(name)}${why === '' ? '' : `: ${why}`}`;
+    case 'locked': return `unlock the keychain${why === '' ? '' : `: ${why}`}`;
     case 'paused': return 'p resumes it';
   }
 }
@@ -63,16 +63,16 @@ const MINUTES: Readonly<Record<string, number | undefined>> = { m: 1, h: 60, d: 
 /** The windows any account has, the plan's own first, short before long. */
 export function quotaWindows(accounts: readonly AccountView[]): readonly string[] {
   const names = [...new Set(accounts.flatMap(({ quota }) => quota.map(({ window }) => window)))];
-  const length = (window: string): number => {
-    const [, count, unit] = /(\d+)([mhdw])$/.exec(window) ?? [];
-    return Number(count ?? 0) * (MINUTES[unit ?? ''] ?? 0);
-  };
-  const rank = (window: string): number => (window.includes(' ') ? 1e9 : 0) + length(window);
   return names.sort((left, right) => rank(left) - rank(right) || left.localeCompare(right));
 }
 
+function rank(window: string): number {
+  const [, count, unit] = /(\d+)([mhdw])$/.exec(window) ?? [];
+  return (window.includes(' ') ? 1e9 : 0) + Number(count ?? 0) * (MINUTES[unit ?? ''] ?? 0);
+}
+
 function accountColumns(accounts: readonly AccountView[], now: EpochMs, width: number): readonly Column<AccountView>[] {
-  const barWidth = width >= 110 ? 12 : width >= 76 ? 6 : 0;
+  const barWidth = width >= 140 ? 12 : width >= 100 ? 8 : width >= 76 ? 6 : 0;
   const windows = quotaWindows(accounts).slice(0, width >= 150 ? 3 : 2).map((window, index): Column<AccountView> => ({
     title: `${printable(window).toUpperCase()} USED`,
     ...(index > 0 && { dropAt: 3 + index }),
@@ -87,13 +87,13 @@ function accountColumns(accounts: readonly AccountView[], now: EpochMs, width: n
   };
   return [
     { title: 'NAME', min: 8, cell: ({ name }) => span(printable(name)) },
-    { title: 'PROVIDER', min: 6, dropAt: 9, cell: ({ provider }) => span(printable(provider), 'dim') },
-    { title: 'PLAN', dropAt: 8, cell: ({ plan }) => span(plan === null ? ABSENT : printable(plan), 'dim') },
+    { title: 'PROVIDER', min: 6, dropAt: 8, cell: ({ provider }) => span(printable(provider), 'dim') },
+    { title: 'PLAN', dropAt: 9, cell: ({ plan }) => span(plan === null ? ABSENT : printable(plan), 'dim') },
     { title: 'STATE', cell: stateSpan },
     ...windows,
     ...(accounts.some((account) => account.balance !== null) ? [balance] : []),
     { title: 'RUN', align: 'right', dropAt: 2, cell: ({ inFlight }) => span(String(inFlight), inFlight > 0 ? 'strong' : 'dim') },
-    { title: '', min: 10, dropAt: 6, cell: (account) => span(accountNote(account, now), account.state === 'ready' ? 'warn' : 'dim') },
+    { title: '', min: 20, dropAt: 6, cell: (account) => span(accountNote(account, now), account.state === 'ready' ? 'warn' : 'dim') },
   ];
 }
 
@@ -113,11 +113,14 @@ export interface PanelPlace {
   readonly timeZone: string;
 }
 
-/** The accounts: condition, quota windows with their resets, balance, requests in flight. */
-export function drawAccounts(accounts: readonly AccountView[], place: PanelPlace): readonly Line[] {
+/** The accounts: condition, quota windows with their resets, balance, requests in flight. `filter` says why there are none. */
+export function drawAccounts(accounts: readonly AccountView[], filter: string, place: PanelPlace): readonly Line[] {
   const { width, height, cursor, focus, now } = place;
   const title = panelTitle('Accounts', accounts.length, focus);
-  if (accounts.length === 0) return [rule(title, [], width), ...emptyList('No account yet.', 'relay keys add')].slice(0, height);
+  if (accounts.length === 0) {
+    const empty = filter === '' ? emptyList('No account yet.', 'relay keys add') : emptyList(`No account matches "${filter}".`, '');
+    return [rule(title, [], width), ...empty].slice(0, height);
+  }
   const plan = planTable(accountColumns(accounts, now, width), accounts, listWidth(width));
   const body = listBody(accounts, plan.draw, cursor, height - 2, focus);
   const resting = accounts.filter(({ state }) => state !== 'ready').length;

@@ -1,6 +1,6 @@
 import type { ScreenState } from '../screen-state.ts';
 import type { Line } from '../spans.ts';
-import { fitLine, span } from '../spans.ts';
+import { fitLine, span, widthOf } from '../spans.ts';
 
 const PANEL_HINTS = [
   ['?', 'help'], ['q', 'quit'], ['tab', 'panel'], ['enter', 'open'], ['/', 'filter'], ['t', 'time'], ['←→', 'view'], ['p', 'pause'], ['w', 'wake'],
@@ -14,5 +14,7 @@ export function drawFooter({ notice, input, filter, overlay }: ScreenState, widt
   if (input === 'filter') return fitLine([span(' /', 'accent'), span(`${filter}▏`), span('  enter keeps it, esc clears it', 'dim')], width);
   const hints = overlay.kind === 'browse' ? PANEL_HINTS : PAGE_HINTS;
   const shown = filter === '' || overlay.kind !== 'browse' ? [] : [span(` /${filter}`, 'accent'), span(' esc clears ', 'dim')];
-  return fitLine([...shown, ...hints.flatMap(([key, does]) => [span(` ${key}`, 'accent'), span(` ${does} `, 'dim')])], width);
+  let left = width - widthOf(shown);
+  const fitting = hints.filter(([key, does]) => (left -= key.length + does.length + 3) >= 0);
+  return fitLine([...shown, ...fitting.flatMap(([key, does]) => [span(` ${key}`, 'accent'), span(` ${does} `, 'dim')])], width);
 }

@@ -4,7 +4,7 @@ import { clip, fitLine, span, widthOf } from '../spans.ts';
 
 /** The rule above a panel: its title at the left, a remark at the right, a line between. */
 export function rule(title: Line, remark: Line, width: number): Line {
-  const head: Line = [span('─ ', 'dim'), ...clip(title, Math.max(4, width - 8)), span(' ')];
+  const head: Line = [span('─ ', 'dim'), ...clip(title, Math.max(4, width - 4)), span(' ')];
   const room = width - widthOf(head);
   const tail: Line = remark.length > 0 && widthOf(remark) + 4 <= room ? [span(' '), ...remark, span(' ─', 'dim')] : [];
   return fitLine([...head, span('─'.repeat(Math.max(0, room - widthOf(tail))), 'dim'), ...tail], width);

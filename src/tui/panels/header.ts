@@ -22,6 +22,9 @@ function daemonSpans(daemon: DaemonView, now: EpochMs): Line {
   return [mark, address, span(`  up ${formatDuration(Math.max(1_000, Math.floor((now - daemon.startedAt) / 60_000) * 60_000))}`, 'dim')];
 }
 
+/** The widest title and a blank; figures that do not fit are left out from the right. */
+const NARROWEST_TILE = 9;
+
 interface Tile {
   readonly title: string;
   readonly value: string;
@@ -30,7 +33,8 @@ interface Tile {
 
 /** Two lines of figures: what each is, and how much. Without totals the figures are still being added up. */
 export function drawFigures(totals: UsageTotals | null, width: number): readonly Line[] {
-  const tiles = tilesOf(totals);
+  const all = tilesOf(totals);
+  const tiles = all.slice(0, Math.min(all.length, Math.floor((width - 1) / NARROWEST_TILE)));
   const each = Math.min(16, Math.floor((width - 1) / tiles.length));
   const row = (cell: (tile: Tile) => Line): Line => fitLine([span(' '), ...tiles.flatMap((tile) => fitLine(cell(tile), each))], width);
   return [row(({ title }) => [span(title, 'dim')]), row(({ value, tone }) => [span(value, tone)])];
@@ -40,16 +44,19 @@ function tilesOf(totals: UsageTotals | null): readonly Tile[] {
   const tile = (title: string, value: (totals: UsageTotals) => string, tone: (totals: UsageTotals) => Tone = () => 'strong'): Tile => ({
     title, value: totals ? value(totals) : '…', tone: totals ? tone(totals) : 'dim',
   });
-  const ms = (value: number | null): string => (value === null ? ABSENT : formatDuration(value));
   return [
     tile('SPENT', ({ cost }) => formatMoneyShort(cost.charged)),
     tile('SAVED', ({ cost }) => formatMoneyShort(cost.saved), ({ cost }) => (cost.saved > 0 ? 'good' : 'strong')),
     tile('TOKENS', ({ tokens }) => formatCountShort(tokens.input + tokens.output)),
     tile('REQUESTS', ({ requests }) => formatCountShort(requests)),
     tile('ERRORS', (sums) => formatPercent(errorPercent(sums)), (sums) => errorTone(errorPercent(sums))),
-    tile('TTFT P50', ({ ms: { ttftP50 } }) => ms(ttftP50)),
-    tile('P95', ({ ms: { ttftP95 } }) => ms(ttftP95)),
+    tile('TTFT P50', ({ ms }) => durationText(ms.ttftP50)),
+    tile('P95', ({ ms }) => durationText(ms.ttftP95)),
   ];
+}
+
+function durationText(ms: number | null): string {
+  return ms === null ? ABSENT : formatDuration(ms);
 }
 
 function errorPercent({ failed, requests }: UsageTotals): number {

@@ -1,3 +1,4 @@
+import { formatCountShort } from '../../core/amounts.ts';
 import type { UsageReport } from '../../core/views.ts';
 import { percentBar } from '../bars.ts';
 import { errorColumns, finishedColumns } from '../request-columns.ts';
@@ -20,15 +21,16 @@ export function showsRequests(tab: Tab): tab is 'requests' | 'errors' {
 
 /** The names of the tabs, the present one in brackets; numbered with the key that shows each where there is room. */
 function tabBar(tab: Tab, errors: number, { width, focus }: PanelPlace): Line {
-  const bar = (numbers: 'numbered' | 'plain'): Line =>
+  const bar = (style: 'numbered' | 'plain' | 'tight'): Line =>
     TABS.flatMap((each, index) => {
-      const name = `${numbers === 'numbered' ? `${index + 1} ` : ''}${each}`;
-      const count = each === 'errors' && errors > 0 ? ` ${errors}` : '';
-      if (each === tab) return [span(`[${name}${count}]`, focus === 'focused' ? 'accent' : 'strong')];
-      return [span(` ${name}`, 'dim'), span(`${count} `, count === '' ? 'dim' : 'bad')];
+      const name = `${style === 'numbered' ? `${index + 1} ` : ''}${each}`;
+      const count = each === 'errors' && errors > 0 ? ` ${formatCountShort(errors)}` : '';
+      const gap = style === 'tight' ? '' : ' ';
+      if (each === tab) return [span(`[${name}${count}]${gap === '' ? ' ' : ''}`, focus === 'focused' ? 'accent' : 'strong')];
+      return [span(`${gap}${name}`, 'dim'), span(`${count} `, count === '' ? 'dim' : 'bad')];
     });
-  const numbered = bar('numbered');
-  return widthOf(numbered) + 6 <= width ? numbered : bar('plain');
+  const fitting = (['numbered', 'plain'] as const).map(bar).find((line) => widthOf(line) + 6 <= width);
+  return fitting ?? bar('tight');
 }
 
 /** What an empty list says. */

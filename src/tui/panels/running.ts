@@ -26,9 +26,9 @@ function runningColumns(now: EpochMs): readonly Column<LiveRequest>[] {
   return [
     { title: 'TIME', align: 'right', basis: 6, cell: ({ startedAt }) => span(formatDuration(now - startedAt)) },
     { title: 'PHASE', basis: 10, cell: ({ phase }) => span(phase, PHASES[phase]) },
-    { title: 'CLIENT', basis: 8, min: 6, dropAt: 4, cell: ({ client }) => span(printable(client)) },
-    { title: 'MODEL', basis: 14, min: 8, cell: ({ model }) => span(printable(model)) },
-    { title: 'ACCOUNT', basis: 8, min: 6, dropAt: 3, cell: ({ account }) => (account === null ? span(ABSENT, 'dim') : span(printable(account))) },
+    { title: 'CLIENT', basis: 8, min: 8, dropAt: 4, cell: ({ client }) => span(printable(client)) },
+    { title: 'MODEL', basis: 14, min: 12, cell: ({ model }) => span(printable(model)) },
+    { title: 'ACCOUNT', basis: 8, min: 8, dropAt: 3, cell: ({ account }) => (account === null ? span(ABSENT, 'dim') : span(printable(account))) },
     { title: 'TRIES', align: 'right', dropAt: 7, cell: ({ attempts }) => span(String(attempts), attempts > 1 ? 'warn' : 'dim') },
     { title: 'TTFT', align: 'right', basis: 5, dropAt: 6, cell: ({ startedAt, firstOutputAt }) => (firstOutputAt === null ? span(ABSENT, 'dim') : span(formatDuration(firstOutputAt - startedAt))) },
     { title: 'OUT', align: 'right', basis: 5, dropAt: 5, cell: ({ outputEvents }) => span(outputEvents === 0 ? ABSENT : formatCount(outputEvents), outputEvents === 0 ? 'dim' : 'plain') },
