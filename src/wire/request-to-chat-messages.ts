@@ -105,11 +105,14 @@ function addReasoning({ turn }: Conversation, item: JsonObject): void {
 }
 
 function addCall(conversation: Conversation, item: JsonObject, position: number, at: string): void {
-  const { turn, translation: { notes } } = conversation;
+  const { notes } = conversation.translation;
   const id = stringAt(item, 'call_id') ?? stringAt(item, 'id') ?? requireString(item['call_id'], `${at}.call_id`);
   const hosted = hostedToolOfItem(stringAt(item, 'type'));
   const declared = hosted ?? requireString(item['name'], `${at}.name`);
   const name = notes.names.sent(declared, hosted ? null : (stringAt(item, 'namespace') ?? null));
+  // Two calls of one id cannot stand in one message: nobody could tell their answers apart.
+  if (conversation.turn.calls.some((earlier) => earlier['id'] === id)) endTurn(conversation);
+  const { turn } = conversation;
   turn.calls.push({ id, type: 'function', function: { name, arguments: callArguments(item) } });
   turn.callPositions.push(position);
 }

@@ -1,5 +1,6 @@
-/** The longest name either API takes for a tool (OpenAI SDK 7.57, 2026-11). */
+/** The longest name either API takes for a tool, and the characters it may have (OpenAI SDK 7.57, 2026-11). */
 const LONGEST_NAME = 64;
+const LEGAL_NAME = /^[A-Za-z0-9_-]{1,64}$/;
 
 /** A tool as its client named it. */
 export interface DeclaredName {
@@ -8,8 +9,8 @@ export interface DeclaredName {
 }
 
 /**
- * The names of one request's tools on their way to the upstream: too long ones shortened, namespaces flattened,
- * never two alike. The same declared name always gives the same sent name.
+ * The names of one request's tools on their way to the upstream: too long ones shortened, characters it refuses
+ * replaced, namespaces flattened, never two alike. The same declared name always gives the same sent name.
  */
 export class ToolNames {
   readonly #sent = new Map<string, string>();
@@ -34,7 +35,7 @@ export class ToolNames {
     const implied = namespace === null && !this.#reserved.has(name) ? this.#namespaced.get(name) : undefined;
     if (implied !== undefined) return implied;
     const wanted = flattened(name, namespace);
-    const sent = wanted === name && wanted.length <= LONGEST_NAME ? name : this.#free(shortened(wanted));
+    const sent = wanted === name && LEGAL_NAME.test(name) ? name : this.#free(shortened(wanted));
     this.#sent.set(key, sent);
     if (namespace !== null && !this.#namespaced.has(name)) this.#namespaced.set(name, sent);
     if (!this.#declared.has(sent)) this.#declared.set(sent, { name, namespace });
@@ -63,7 +64,8 @@ function flattened(name: string, namespace: string | null): string {
 }
 
 /** MCP names keep their mark and their last, telling part. */
-function shortened(name: string): string {
+function shortened(declared: string): string {
+  const name = declared.replaceAll(/[^A-Za-z0-9_-]/g, '_');
   if (name.length <= LONGEST_NAME) return name;
   const last = name.slice(name.lastIndexOf('__') + 2);
   const telling = name.startsWith('mcp__') && last !== '' ? `mcp__${last}` : name;

@@ -106,7 +106,7 @@ export const history: fc.Arbitrary<JsonObject[]> = fc.array(
     const [answered] = open.splice(open.findIndex((one) => one.id === id), 1);
     return answered ? [{ type: `${answered.type}_output`, call_id: answered.id, output: 'o' }] : [];
   });
-  return items.length > 0 ? items : [{ type: 'message', role: 'user', content: 't' }];
+  return [{ type: 'message', role: 'user', content: 't' }, ...items];
 });
 
 /** A chat history as clients keep it, with ids and names of any length. */

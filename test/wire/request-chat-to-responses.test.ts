@@ -218,6 +218,13 @@ describe('a chat request for a Responses upstream: messages and tools', () => {
     expect(answer.toolNames['mcp__go']).toBeUndefined();
   });
 
+  test('a character the upstream refuses in a name is replaced, and given back', () => {
+    const tools = ['fs.read', 'fs_read'].map((name) => ({ type: 'function', function: { name } }));
+    const { body, answer } = prepareChat({ tools }, 'codex');
+    expect(body['tools']).toMatchObject([{ name: 'fs_read_2' }, { name: 'fs_read' }]);
+    expect(answer.toolNames).toEqual({ fs_read_2: { name: 'fs.read', namespace: null } });
+  });
+
   test('a call id too long for the upstream is shortened, and the plan knows the client\'s own', () => {
     const id = 'c'.repeat(90);
     const { answer } = prepareChat({

@@ -78,7 +78,9 @@ describe('whatever a client sends', () => {
           continue;
         }
         expect(open).toEqual([]);
-        open.push(...(arrayAt(made, 'tool_calls') ?? []).map((one) => stringAt(one, 'id')));
+        const ids = (arrayAt(made, 'tool_calls') ?? []).map((one) => stringAt(one, 'id'));
+        expect(new Set(ids).size).toBe(ids.length);
+        open.push(...ids);
       }
       expect(open).toEqual([]);
     }), { numRuns: 1_000 });

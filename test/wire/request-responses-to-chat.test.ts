@@ -29,10 +29,16 @@ describe('a Responses request for a chat upstream: history', () => {
     ]);
   });
 
-  test('calls of one id that stand together are answered in their order', () => {
+  test('calls of one id that stand together are answered in their order, each in a message of its own', () => {
     expect(messagesOf([call('a', 'f'), call('a', 'g'), output('a', 'first'), output('a', 'second')])).toMatchObject([
-      { tool_calls: [{ function: { name: 'f' } }, { function: { name: 'g' } }] }, { content: 'first' }, { content: 'second' },
+      { tool_calls: [{ function: { name: 'f' } }] }, { content: 'first' },
+      { tool_calls: [{ function: { name: 'g' } }] }, { content: 'second' },
     ]);
+  });
+
+  test('an input that says nothing a chat upstream can be told is refused', () => {
+    const input = [{ type: 'reasoning', summary: [] }];
+    expect(refusalOf(() => prepareResponses({ input }, 'chat-generic'))).toMatchObject({ param: 'input' });
   });
 
   test('an output without its call is refused', () => {
