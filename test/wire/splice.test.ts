@@ -130,6 +130,11 @@ describe('a splice', () => {
 });
 
 describe('the chat splice', () => {
+  test('a quoted quote in one member does not hide the next', () => {
+    const told = run(chatPlan, chatStream([chunkOf({ note: 'say " once \\' }), chunkOf({ note: 'a "', content: 'b' })]));
+    expect(told.seen).toMatchObject({ meaningful: true, outputEvents: 1, outputCharacters: 1 });
+  });
+
   test('keeps the finish chunk, usage and [DONE] for the end', () => {
     const told = run(chatPlan, chatAnswer);
     expect(parseFrames(told.last ?? '').map(({ data }) => (data === '[DONE]' ? data : parseJsonObject(data)?.['choices']))).toEqual([
@@ -372,6 +377,13 @@ describe('the Responses splice', () => {
       sequence_number: 4,
       response: { id: 'resp_1', status: 'failed', error: { code: 'upstream_stream_truncated', message: 'cut' }, output: [] },
     });
+  });
+
+  test('an error frame counts on from the number the upstream itself gave', () => {
+    const passage = createPassage(platformPlan, testDeps());
+    passage.push(bytesOf(responsesStream([{ type: 'response.output_text.delta', sequence_number: 40, delta: 'a' }])));
+    const frame = new TextDecoder().decode(passage.errorFrame({ message: 'm', type: 't', param: null, code: null }));
+    expect(parseJsonObject(parseFrames(frame)[0]?.data ?? '')?.['sequence_number']).toBe(41);
   });
 
   test('an error frame before anything came is a whole response', () => {

@@ -150,6 +150,14 @@ describe('a Responses stream for a chat client', () => {
     expect(foldChat(told.text)).toMatchObject({ content: 'abc', tool_calls: [{ arguments: '{"a":1}' }], finish_reason: 'tool_calls' });
   });
 
+  test('a finished call without arguments is told as one at once, not only at the end of the answer', () => {
+    const passage = createPassage(planFor({}), testDeps());
+    const done = { type: 'response.output_item.done', output_index: 0, item: call('f', { status: 'completed' }) };
+    const { out, last } = passage.push(bytesOf(responsesStream([created, done])));
+    expect(last).toBeNull();
+    expect(foldChat(out.map((piece) => new TextDecoder().decode(piece)).join('')).tool_calls[0]?.arguments).toBe('{}');
+  });
+
   test('a finished call without arguments is an empty object, a cut one is not', () => {
     const added = { type: 'response.output_item.added', output_index: 0, item: call('f') };
     const cut = { type: 'response.incomplete', response: { incomplete_details: { reason: 'max_output_tokens' } } };
