@@ -5,7 +5,7 @@ import { CommandError, EXIT } from '../core/errors.ts';
 import type { ExitCode } from '../core/errors.ts';
 import { parseJsonObject, stringAt } from '../core/json.ts';
 import type { CommandContext } from './context.ts';
-import type { StartOptions } from './lifecycle.ts';
+import type { StartOptions } from './start-options.ts';
 
 const READY_MS = 30_000;
 

@@ -1,14 +1,7 @@
 import type { Command } from 'commander';
 
 import type { CommandContext } from './context.ts';
-
-/** The flags of `relay start`, as given. */
-export interface StartOptions {
-  readonly port?: string;
-  readonly mock?: boolean;
-  readonly detach?: boolean;
-  readonly json?: boolean;
-}
+import type { StartOptions } from './start-options.ts';
 
 /** Adds `relay start`, `stop`, `restart` and `status`. */
 export function registerLifecycle(program: Command, context: CommandContext): void {

@@ -26,7 +26,8 @@ export function parseMoment(text: string, now: EpochMs, option: string, edge: Da
   const moment = readMoment(text.trim(), now, edge);
   if (moment !== null) return moment;
   throw new CommandError(
-    EXIT.usage, `${option} "${text}" is no time: give a span back from now (7d, 24h, 90m), a date (2026-11-24) or a date and time (2026-11-24T14:00)`,
+    EXIT.usage,
+    `${option} "${text}" is no time: give a span back from now (7d, 24h, 90m), a date (2026-11-24) or a date and time (2026-11-24T14:00)`,
   );
 }
 

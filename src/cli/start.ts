@@ -8,7 +8,7 @@ import { startDaemon } from '../daemon/start-daemon.ts';
 import { systemRandom } from '../io/system-random.ts';
 import type { CommandContext } from './context.ts';
 import { startDetached } from './detach.ts';
-import type { StartOptions } from './lifecycle.ts';
+import type { StartOptions } from './start-options.ts';
 import { VERSION } from './version.ts';
 
 const DRAIN_MS = 30 * SECOND_MS;

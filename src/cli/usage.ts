@@ -66,7 +66,8 @@ export async function runUsage(options: UsageOptions, context: CommandContext, {
 
 /** True when nothing asks for a report and there is a terminal to draw on. */
 export function wantsScreen(options: UsageOptions, { terminal }: CommandContext): boolean {
-  const asksForReport = options.json || options.csv || options.since !== undefined || options.until !== undefined || options.by !== undefined;
+  const asksForReport =
+    options.json || options.csv || options.since !== undefined || options.until !== undefined || options.by !== undefined;
   return !asksForReport && terminal !== null;
 }
 
@@ -103,7 +104,9 @@ export function usageCsv(report: UsageReport): string {
   const heading = csvLine([...by, ...CSV_MEASURES.map(([name]) => name)]);
   const measures = (totals: UsageTotals): (number | null)[] => CSV_MEASURES.map(([, read]) => read(totals));
   if (by.length === 0) return heading + csvLine(measures(report.totals));
-  return heading + report.groups.map((group) => csvLine([...by.map((dimension) => group.key[dimension] ?? ''), ...measures(group)])).join('');
+  return (
+    heading + report.groups.map((group) => csvLine([...by.map((dimension) => group.key[dimension] ?? ''), ...measures(group)])).join('')
+  );
 }
 
 function usageLines(report: UsageReport, { stdout, timeZone }: CommandContext, now: EpochMs): readonly Line[] {
@@ -117,7 +120,8 @@ function usageLines(report: UsageReport, { stdout, timeZone }: CommandContext, n
 }
 
 function spanWords({ since, until }: UsageReport, now: EpochMs, timeZone: string): string {
-  const moment = (at: EpochMs): string => (at % DAY_MS === 0 ? `${new Date(at).toISOString().slice(0, 10)} UTC` : formatDateTime(at, timeZone));
+  const moment = (at: EpochMs): string =>
+    at % DAY_MS === 0 ? `${new Date(at).toISOString().slice(0, 10)} UTC` : formatDateTime(at, timeZone);
   if (since === null && until === null) return 'all time';
   const from = since === null ? 'the beginning' : moment(since);
   return `${from} to ${until === null || until >= now ? 'now' : moment(until)}`;
@@ -154,5 +158,13 @@ function durationFigure(label: string, p50: number | null, p95: number | null): 
 /** What the sums leave out: said, so that nobody takes them for a bill. */
 function remarks({ unmetered }: UsageTotals): readonly Line[] {
   if (unmetered === 0) return [];
-  return [[], [span(`${formatCount(unmetered)} ${unmetered === 1 ? 'request' : 'requests'} unmetered: the upstream told no tokens, so none are counted`, 'dim')]];
+  return [
+    [],
+    [
+      span(
+        `${formatCount(unmetered)} ${unmetered === 1 ? 'request' : 'requests'} unmetered: the upstream told no tokens, so none are counted`,
+        'dim',
+      ),
+    ],
+  ];
 }
