@@ -25,6 +25,9 @@ const stickTo = (name: string, bound = false): Partial<ChoiceRequest> => ({ stic
 const stickyWord = (sticky: ChoiceRequest['sticky']) => chooseAccount([candidateNamed('a')], choiceOf({ sticky })).sticky;
 const weekWith = (days: number) => used(50, { minutes: 10_080, resetsAt: NOON + days * 86_400_000 });
 
+const slowSubscription = (usedPercent: number): Candidate =>
+  candidateNamed('sub', { health: { ...used(usedPercent), ttftMs: 60_000, errorRate: 0.9 } });
+
 describe('who is put out, and why', () => {
   test.each<readonly [string, Partial<Candidate>, Partial<ChoiceRequest>, string]>([
     ['an account that is not on the client list', {}, { clientAccounts: ['y'] }, 'not-allowed'],
@@ -217,6 +220,17 @@ describe('paid overflow', () => {
     expect(winner([candidateNamed('sub', { health: used(99.5) }), paidNamed('api')])).toBe('sub');
     expect(winner([candidateNamed('sub', { health: used(100) }), paidNamed('api')])).toBe('sub');
     expect(winner([candidateNamed('sub', { health: used(100) }), paidNamed('api')], { paidOverflow: true })).toBe('api');
+  });
+
+  test('a throttled API key does not hold back another', () => {
+    const throttled = paidNamed('first', { health: cooling(5_000, 'rate_limit_exceeded', 'account') });
+    expect(winner([throttled, paidNamed('second')])).toBe('second');
+  });
+
+  test('an API key the user ranks level with a subscription competes with it as long as that is fresh', () => {
+    const level = paidNamed('api', { account: accountNamed('api', { priority: 10 }), health: healthWith({ ttftMs: 100 }) });
+    expect(winner([slowSubscription(90), level])).toBe('api');
+    expect(winner([slowSubscription(99), level])).toBe('sub');
   });
 
   test('an API key the user ranked first is no overflow', () => {

@@ -174,6 +174,12 @@ describe('the forecast', () => {
     expect(burnRate(windowOf({ resetsAt: NOON }), NOON)).toBeNull();
   });
 
+  test('a reading that was corrected downward is no negative use', () => {
+    const window = grow(1, 60);
+    const [after] = mergeQuota([window], [windowOf({ usedPercent: 20, resetsAt: reset, seenAt: window.seenAt + 60_000 })]);
+    expect(after).toMatchObject({ usedPercent: 20, percentPerHour: window.percentPerHour });
+  });
+
   test('a single reading forecasts by the average since the window began', () => {
     const window = windowOf({ usedPercent: 80, resetsAt: NOON + 3 * 3_600_000 });
     expect(burnRate(window, NOON)).toBeCloseTo(40);
