@@ -158,13 +158,6 @@ function durationFigure(label: string, p50: number | null, p95: number | null): 
 /** What the sums leave out: said, so that nobody takes them for a bill. */
 function remarks({ unmetered }: UsageTotals): readonly Line[] {
   if (unmetered === 0) return [];
-  return [
-    [],
-    [
-      span(
-        `${formatCount(unmetered)} ${unmetered === 1 ? 'request' : 'requests'} unmetered: the upstream told no tokens, so none are counted`,
-        'dim',
-      ),
-    ],
-  ];
+  const subject = `${formatCount(unmetered)} ${unmetered === 1 ? 'request' : 'requests'}`;
+  return [[], [span(`${subject} unmetered: the upstream told no tokens, so none are counted`, 'dim')]];
 }

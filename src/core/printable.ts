@@ -14,8 +14,11 @@ export function printable(text: string): string {
 
 const PLAIN = /^[\x20-\x7e]*$/;
 /** Strings (OSC, DCS, APC, PM, SOS) with their end, CSI, and two-character escapes, in 7-bit and C1 spelling. */
-// oxlint-disable-next-line no-control-regex
-const ESCAPE_SEQUENCE = /(?:\x1b[\]PX^_]|[\x9d\x90\x98\x9e\x9f])[^\x07\x1b\x9c]*(?:\x07|\x1b\\|\x9c)|(?:\x1b\[|\x9b)[0-?]*[ -/]*[@-~]|\x1b[ -/]*[0-~]/g;
+const ESCAPE_SEQUENCE = new RegExp([
+  String.raw`(?:\x1b[\]PX^_]|[\x9d\x90\x98\x9e\x9f])[^\x07\x1b\x9c]*(?:\x07|\x1b\\|\x9c)`,
+  String.raw`(?:\x1b\[|\x9b)[0-?]*[ -/]*[@-~]`,
+  String.raw`\x1b[ -/]*[0-~]`,
+].join('|'), 'g');
 const SPACE = /[\t\n\v\f\r\u0085\p{Z}]+/gu;
 /** Control, format (direction, joiners, tags), variation selectors and the letters that draw nothing. */
 // oxlint-disable-next-line no-misleading-character-class
@@ -23,8 +26,12 @@ const INVISIBLE = /[\p{Cc}\p{Cf}\u034f\u115f\u1160\u17b4\u17b5\u180b-\u180f\u316
 const STACKED_MARKS = /(\p{M}{2})\p{M}+/gu;
 
 const graphemes = new Intl.Segmenter('en', { granularity: 'grapheme' });
-const WIDE =
-  /[\p{Emoji_Presentation}\u1100-\u115f\u2329\u232a\u2e80-\u303e\u3041-\u33ff\u3400-\u4dbf\u4e00-\u9fff\ua000-\ua4cf\ua960-\ua97f\uac00-\ud7a3\uf900-\ufaff\ufe10-\ufe19\ufe30-\ufe6f\uff01-\uff60\uffe0-\uffe6\u{1b000}-\u{1b2ff}\u{1f200}-\u{1f251}\u{20000}-\u{3fffd}]/u;
+/** Emoji, and the scripts that Unicode calls wide or fullwidth (East Asian Width W and F). */
+const WIDE = new RegExp(`[${[
+  String.raw`\p{Emoji_Presentation}\u1100-\u115f\u2329\u232a\u2e80-\u303e\u3041-\u33ff\u3400-\u4dbf\u4e00-\u9fff\ua000-\ua4cf`,
+  String.raw`\ua960-\ua97f\uac00-\ud7a3\uf900-\ufaff\ufe10-\ufe19\ufe30-\ufe6f\uff01-\uff60\uffe0-\uffe6`,
+  String.raw`\u{1b000}-\u{1b2ff}\u{1f200}-\u{1f251}\u{20000}-\u{3fffd}`,
+].join('')}]`, 'u');
 
 /** How many terminal cells {@link printable} text takes. */
 export function displayWidth(text: string): number {

@@ -72,7 +72,12 @@ function useScreenState(): readonly [ScreenState, { readonly current: ScreenStat
 }
 
 /** Does what a key asked of the world, and says how it went. */
-function useEffects(source: TuiSource, sleep: () => Promise<void>, change: Change, tell: (error: unknown) => void): (effect: Effect) => void {
+function useEffects(
+  source: TuiSource,
+  sleep: () => Promise<void>,
+  change: Change,
+  tell: (error: unknown) => void,
+): (effect: Effect) => void {
   const { exit, suspendTerminal } = useApp();
   return (effect) => {
     switch (effect.kind) {

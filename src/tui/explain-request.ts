@@ -43,7 +43,9 @@ function labelled(label: string, ...value: readonly Span[]): Line {
 
 /** Text that may be long, under its label, broken into lines between words. */
 function wrapped(label: string, text: string, tone: Tone, width: number): readonly Line[] {
-  return wrapWords(text, Math.max(20, Math.min(width, 120) - LABEL - 2)).map((piece, index) => labelled(index === 0 ? label : '', span(piece, tone)));
+  return wrapWords(text, Math.max(20, Math.min(width, 120) - LABEL - 2)).map((piece, index) =>
+    labelled(index === 0 ? label : '', span(piece, tone)),
+  );
 }
 
 function heading(record: FinishedRequest, { timeZone, width }: Page): readonly Line[] {
@@ -125,7 +127,10 @@ const PHASES: Readonly<Record<string, string | undefined>> = {
 };
 
 const STICKY = {
-  hit: 'the conversation stayed on its account', miss: 'a new conversation', moved: 'the conversation moved to another account', none: 'no conversation known',
+  hit: 'the conversation stayed on its account',
+  miss: 'a new conversation',
+  moved: 'the conversation moved to another account',
+  none: 'no conversation known',
 } as const;
 
 function routeLines(record: FinishedRequest, page: Page): readonly Line[] {

@@ -27,7 +27,10 @@ const FRAMES_PER_SECOND = 10;
  */
 export async function openScreen({ source, clock, stdin, stdout, colour, timeZone, signal }: Screen): Promise<void> {
   if (!stdin.isTTY || !stdout.isTTY) {
-    throw new CommandError(EXIT.failed, 'the live screen needs a terminal; relay usage --by model and relay usage --json give a report anywhere');
+    throw new CommandError(
+      EXIT.failed,
+      'the live screen needs a terminal; relay usage --by model and relay usage --json give a report anywhere',
+    );
   }
   if (signal.aborted) return;
   const instance = render(<App source={source} clock={clock} timeZone={timeZone} colour={colour} sleep={sleepInBackground} />, {

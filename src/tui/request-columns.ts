@@ -66,7 +66,11 @@ export function errorColumns(timeZone: string): readonly RequestColumn[] {
 
 /** The columns of `relay logs`: those of the screen with the day and an id that `relay show` takes. */
 export function logColumns(timeZone: string, room: 'terminal' | 'pipe'): readonly RequestColumn[] {
-  const id: RequestColumn = { title: 'ID', basis: 8, cell: (record) => span(room === 'pipe' ? printable(record.id) : shortId(record.id), 'accent') };
+  const id: RequestColumn = {
+    title: 'ID',
+    basis: 8,
+    cell: (record) => span(room === 'pipe' ? printable(record.id) : shortId(record.id), 'accent'),
+  };
   const date: RequestColumn = room === 'pipe' ? moment(timeZone) : time(timeZone);
   const code: RequestColumn = { title: 'ERROR', min: 10, dropAt: 7, cell: (record) => span(printable(record.error?.code ?? ''), 'bad') };
   return [date, id, status, client, model, account, attempts, ...measures, code];

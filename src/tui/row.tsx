@@ -6,7 +6,13 @@ import { textOf } from './spans.ts';
 
 /** The styles Ink's Text gives each tone. */
 const STYLES: Readonly<Record<Tone, { readonly color?: string; readonly bold?: boolean; readonly dimColor?: boolean }>> = {
-  plain: {}, strong: { bold: true }, dim: { dimColor: true }, good: { color: 'green' }, warn: { color: 'yellow' }, bad: { color: 'red' }, accent: { color: 'cyan' },
+  plain: {},
+  strong: { bold: true },
+  dim: { dimColor: true },
+  good: { color: 'green' },
+  warn: { color: 'yellow' },
+  bad: { color: 'red' },
+  accent: { color: 'cyan' },
 };
 
 interface RowProps {

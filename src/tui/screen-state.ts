@@ -134,7 +134,14 @@ function moveOf(key: Key, page: number): number | null {
   }
 }
 
-const LETTER_MOVES: Readonly<Record<string, Key['name'] | undefined>> = { k: 'up', j: 'down', g: 'home', G: 'end', ' ': 'page-down', b: 'page-up' };
+const LETTER_MOVES: Readonly<Record<string, Key['name'] | undefined>> = {
+  k: 'up',
+  j: 'down',
+  g: 'home',
+  G: 'end',
+  ' ': 'page-down',
+  b: 'page-up',
+};
 
 function pressInPanels(state: ScreenState, key: Key, onScreen: OnScreen): Pressed {
   const move = moveOf(key, onScreen.page);
@@ -199,14 +206,17 @@ function open(state: ScreenState, { rows }: OnScreen): ScreenState {
   const key = keys[cursorIndex(keys, state.cursor[state.panel])];
   if (key === undefined) return state;
   if (state.panel === 'accounts') return { ...state, overlay: { kind: 'account', name: key, scroll: 0 } };
-  if (state.panel === 'running' || state.tab === 'requests' || state.tab === 'errors') return { ...state, overlay: { kind: 'request', id: key, scroll: 0 } };
+  const isRequest = state.panel === 'running' || state.tab === 'requests' || state.tab === 'errors';
+  if (isRequest) return { ...state, overlay: { kind: 'request', id: key, scroll: 0 } };
   // A group opens as its requests: the tab changes and the filter narrows to it.
   return { ...state, tab: 'requests', filter: key, cursor: { ...state.cursor, list: null } };
 }
 
 function actOnChosenAccount(state: ScreenState, letter: string, onScreen: OnScreen): Pressed {
   const { rows } = onScreen;
-  if (state.panel !== 'accounts') return stay({ ...state, notice: { text: 'Choose an account first: press a, then the arrow keys', tone: 'warn' } });
+  if (state.panel !== 'accounts') {
+    return stay({ ...state, notice: { text: 'Choose an account first: press a, then the arrow keys', tone: 'warn' } });
+  }
   const name = rows.accounts[cursorIndex(rows.accounts, state.cursor.accounts)];
   if (name === undefined) return stay({ ...state, notice: { text: 'There is no account here to act on', tone: 'warn' } });
   return actOnAccount(state, letter, name, onScreen);

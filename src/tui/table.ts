@@ -34,7 +34,10 @@ interface Sized<Row> {
 export function planTable<Row>(columns: readonly Column<Row>[], sample: readonly Row[], width: number): TablePlan<Row> {
   const sized = columns.map((column): Sized<Row> => ({
     column,
-    natural: sample.reduce((widest, row) => Math.max(widest, widthOf(asLine(column.cell(row)))), Math.max(column.title.length, column.basis ?? 0)),
+    natural: sample.reduce(
+      (widest, row) => Math.max(widest, widthOf(asLine(column.cell(row)))),
+      Math.max(column.title.length, column.basis ?? 0),
+    ),
   }));
   const kept = dropColumns(sized, width);
   const widths = shrinkColumns(kept, width);

@@ -7,7 +7,13 @@ import type { FinishedRequest } from './source.ts';
 export const TIME_WINDOWS = ['1h', '24h', '7d', '30d', 'all'] as const;
 export type TimeWindow = (typeof TIME_WINDOWS)[number];
 
-const SPANS: Readonly<Record<TimeWindow, number | null>> = { '1h': HOUR_MS, '24h': DAY_MS, '7d': 7 * DAY_MS, '30d': 30 * DAY_MS, all: null };
+const SPANS: Readonly<Record<TimeWindow, number | null>> = {
+  '1h': HOUR_MS,
+  '24h': DAY_MS,
+  '7d': 7 * DAY_MS,
+  '30d': 30 * DAY_MS,
+  all: null,
+};
 
 /** When a window begins; null for everything. */
 export function windowStart(window: TimeWindow, now: EpochMs): EpochMs | null {

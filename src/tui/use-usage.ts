@@ -27,7 +27,12 @@ interface Answer {
  * A usage report that keeps up with what finishes, asked for at most once a second. The one before stays until the new
  * one is there; null until the first. A failure is told and the next change tries again.
  */
-export function useUsage(source: TuiSource, clock: Clock, { window, by, newestSeq }: UsageWanted, onFailure: (error: unknown) => void): UsageReport | null {
+export function useUsage(
+  source: TuiSource,
+  clock: Clock,
+  { window, by, newestSeq }: UsageWanted,
+  onFailure: (error: unknown) => void,
+): UsageReport | null {
   const asked = `${window} ${by}`;
   const [answer, setAnswer] = useState<Answer | null>(null);
   const askedAt = useRef({ asked: '', at: Number.NEGATIVE_INFINITY });

@@ -54,13 +54,17 @@ export interface ScreenView {
 export function drawScreen(input: ScreenInput): ScreenView {
   const { size: { columns, rows }, state } = input;
   const shown = rowsShown(input);
-  if (columns < SMALLEST.columns || rows < SMALLEST.rows) return { lines: tooSmall(columns, rows), onScreen: onScreenOf(shown, 1, 0, input) };
+  const isTooSmall = columns < SMALLEST.columns || rows < SMALLEST.rows;
+  if (isTooSmall) return { lines: tooSmall(columns, rows), onScreen: onScreenOf(shown, 1, 0, input) };
   const top = drawTop(input);
   const height = rows - top.length - 1;
   const body = state.overlay.kind === 'browse' ? drawPanels(input, shown, height) : drawOverlay(input, state.overlay, height);
   const padding = Array.from({ length: Math.max(0, height - body.lines.length) }, (): Line => []);
   const lines = [...top, ...body.lines.slice(0, height), ...padding, drawFooter(state, columns)];
-  return { lines: lines.map((line) => fitLine(line, columns)), onScreen: onScreenOf(shown, Math.max(1, height - 3), body.lastScroll, input) };
+  return {
+    lines: lines.map((line) => fitLine(line, columns)),
+    onScreen: onScreenOf(shown, Math.max(1, height - 3), body.lastScroll, input),
+  };
 }
 
 function tooSmall(columns: number, rows: number): readonly Line[] {
@@ -83,7 +87,9 @@ function rowsShown({ snapshot, groups, state }: ScreenInput): RowsShown {
   const matches = (...texts: readonly (string | null | undefined)[]): boolean =>
     wanted === '' || texts.some((text) => typeof text === 'string' && printable(text).toLowerCase().includes(wanted));
   const accounts = snapshot.accounts.filter(({ name, provider, plan, state: condition }) => matches(name, provider, plan, condition));
-  const running = snapshot.running.filter(({ id, client, model, account, provider, phase }) => matches(id, client, model, account, provider, phase));
+  const running = snapshot.running.filter(({ id, client, model, account, provider, phase }) =>
+    matches(id, client, model, account, provider, phase),
+  );
   const errors = snapshot.finished.filter(isError);
   const requests = (state.tab === 'errors' ? errors : snapshot.finished).filter((record) => matches(
     record.id, record.client, record.member, record.project, record.env, record.model.ran, record.model.sent, record.model.asked,
@@ -96,7 +102,12 @@ function rowsShown({ snapshot, groups, state }: ScreenInput): RowsShown {
   };
 }
 
-function onScreenOf({ accounts, running, requests, groups }: RowsShown, page: number, lastScroll: number, { snapshot, state }: ScreenInput): OnScreen {
+function onScreenOf(
+  { accounts, running, requests, groups }: RowsShown,
+  page: number,
+  lastScroll: number,
+  { snapshot, state }: ScreenInput,
+): OnScreen {
   const list = showsRequests(state.tab) ? requests.map(({ id }) => id) : groups.map((group) => groupName(group));
   return {
     rows: { accounts: accounts.map(({ name }) => name), running: running.map(({ id }) => id), list },

@@ -10,8 +10,12 @@ import { within } from '../support/wait-for.ts';
 
 describe('an output', () => {
   test.each<[string, boolean, Record<string, string>, boolean]>([
-    ['a terminal', true, {}, true], ['a pipe', false, {}, false], ['NO_COLOR', true, { NO_COLOR: '1' }, false], ['an empty NO_COLOR', true, { NO_COLOR: '' }, true],
-    ['FORCE_COLOR=0', true, { FORCE_COLOR: '0' }, false], ['a dumb terminal', true, { TERM: 'dumb' }, false],
+    ['a terminal', true, {}, true],
+    ['a pipe', false, {}, false],
+    ['NO_COLOR', true, { NO_COLOR: '1' }, false],
+    ['an empty NO_COLOR', true, { NO_COLOR: '' }, true],
+    ['FORCE_COLOR=0', true, { FORCE_COLOR: '0' }, false],
+    ['a dumb terminal', true, { TERM: 'dumb' }, false],
   ])('colours: %s', (_, isTTY, env, colour) => {
     expect(createOutput(Object.assign(new PassThrough(), { isTTY }), env).colour).toBe(colour);
   });

@@ -35,7 +35,10 @@ describe('the past', () => {
   });
 
   test.each([60, 80, 120, 200])('within %i columns, and without an escape byte', async (columns) => {
-    const { stdout } = await logs({}, testContext(NOW, { columns }), [...RECORDS, finishedRequest({ model: { asked: null, sent: null, ran: '\x1b[31mevil\x1b]0;x\x07\n' }, seq: 1 })]);
+    const { stdout } = await logs({}, testContext(NOW, { columns }), [
+      ...RECORDS,
+      finishedRequest({ model: { asked: null, sent: null, ran: '\x1b[31mevil\x1b]0;x\x07\n' }, seq: 1 }),
+    ]);
     for (const line of stdout.split('\n')) expect(displayWidth(line)).toBeLessThanOrEqual(columns);
     expect(stdout).not.toContain('\x1b');
     expect(stdout).toContain('evil');
@@ -109,10 +112,16 @@ describe('--follow', () => {
     const data = memoryUsageData(RECORDS);
     const fresh = finishedRequest({ seq: 9_000, id: 'req_between' });
     const requests = data.requests.bind(data);
-    const busy = { ...data, follow: data.follow, report: data.report, request: data.request, async *requests(query: Parameters<typeof requests>[0]) {
-      data.finish(fresh);
-      yield* requests(query);
-    } };
+    const busy = {
+      ...data,
+      follow: data.follow,
+      report: data.report,
+      request: data.request,
+      async *requests(query: Parameters<typeof requests>[0]) {
+        data.finish(fresh);
+        yield* requests(query);
+      },
+    };
     const done = runLogs({ follow: true, json: true }, context, busy);
     await waitFor(() => context.written.stdout.includes('req_between'), 'the one between');
     data.finish(finishedRequest({ seq: 9_001, id: 'req_after' }));
@@ -138,8 +147,11 @@ describe('--follow', () => {
 
 describe('faults of the command line', () => {
   test.each<[LogsOptions, string]>([
-    [{ limit: '0' }, '--limit "0" is no whole number above zero'], [{ limit: 'ten' }, '--limit "ten"'], [{ since: 'x' }, '--since "x"'],
-    [{ follow: true, until: 'now' }, '--until and --follow exclude each other'], [{ since: '1h', until: '2h' }, '--since must be before --until'],
+    [{ limit: '0' }, '--limit "0" is no whole number above zero'],
+    [{ limit: 'ten' }, '--limit "ten"'],
+    [{ since: 'x' }, '--since "x"'],
+    [{ follow: true, until: 'now' }, '--until and --follow exclude each other'],
+    [{ since: '1h', until: '2h' }, '--since must be before --until'],
   ])('%j: %s', (options, message) => {
     expect(() => logsQuery(options, testContext(NOW))).toThrow(message);
   });

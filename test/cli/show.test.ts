@@ -16,7 +16,16 @@ async function show(id: string, json: boolean, columns?: number): Promise<string
 describe('relay show', () => {
   test('tells everything about a request', async () => {
     const text = await show('req_01k9ab00feed42', false, 100);
-    for (const fact of ['usage limit reached', 'passed over: cooldown until 15:22:11', '12,400', '$0.0142', '864ms', 'up_7788', 'logit_bias, seed']) expect(text).toContain(fact);
+    for (const fact of [
+      'usage limit reached',
+      'passed over: cooldown until 15:22:11',
+      '12,400',
+      '$0.0142',
+      '864ms',
+      'up_7788',
+      'logit_bias, seed',
+    ])
+      expect(text).toContain(fact);
     expect(text).not.toContain('\x1b');
   });
 
@@ -45,7 +54,11 @@ describe('which request is meant', () => {
     ['a part of several', 'req_01k9', 'is part of several ids: req_01k9ac0badc0de, req_01k9ab00feed42'],
     ['hostile text', 'a\x1b[2Jb\nc', 'no finished request "ab c"'],
   ])('%s is refused', async (_, id, message) => {
-    await expect(findRequest(id, data)).rejects.toMatchObject({ name: 'CommandError', exitCode: 1, message: expect.stringContaining(message) });
+    await expect(findRequest(id, data)).rejects.toMatchObject({
+      name: 'CommandError',
+      exitCode: 1,
+      message: expect.stringContaining(message),
+    });
   });
 
   test('the last of an empty ledger', async () => {

@@ -12,7 +12,11 @@ import { memoryUsageData } from '../support/usage-data.ts';
 
 const TERMINAL = { stdin: process.stdin, stdout: process.stdout };
 
-async function usage(options: UsageOptions, context: TestContext = testContext(NOW), report?: (query: Parameters<typeof usageReport>[0]) => UsageReport) {
+async function usage(
+  options: UsageOptions,
+  context: TestContext = testContext(NOW),
+  report?: (query: Parameters<typeof usageReport>[0]) => UsageReport,
+) {
   const data = memoryUsageData([], report);
   let screens = 0;
   await runUsage(options, context, {
@@ -36,9 +40,12 @@ describe('what relay usage gives', () => {
     expect(stdout).toContain('requests');
   });
 
-  test.each<UsageOptions>([{ json: true }, { csv: true }, { since: '7d' }, { until: 'now' }, { by: 'model' }])('a report for %j, also on a terminal', (options) => {
-    expect(wantsScreen(options, testContext(NOW, { terminal: TERMINAL }))).toBe(false);
-  });
+  test.each<UsageOptions>([{ json: true }, { csv: true }, { since: '7d' }, { until: 'now' }, { by: 'model' }])(
+    'a report for %j, also on a terminal',
+    (options) => {
+      expect(wantsScreen(options, testContext(NOW, { terminal: TERMINAL }))).toBe(false);
+    },
+  );
 
   test('--json is the report, whole, on one line', async () => {
     const { stdout, data } = await usage({ json: true, since: '7d', by: 'model,client' });
@@ -91,7 +98,11 @@ describe('what relay usage gives', () => {
   });
 
   test('nothing yet says what to do', async () => {
-    const { stdout } = await usage({ since: '24h', by: 'model' }, testContext(NOW), (query) => ({ ...usageReport(query), totals: { ...usageTotals(), requests: 0 }, groups: [] }));
+    const { stdout } = await usage({ since: '24h', by: 'model' }, testContext(NOW), (query) => ({
+      ...usageReport(query),
+      totals: { ...usageTotals(), requests: 0 },
+      groups: [],
+    }));
     expect(stdout).toContain('relay connect codex');
   });
 });
@@ -113,11 +124,16 @@ describe('CSV', () => {
       since: null, until: null, by: ['model', 'member'], totals: usageTotals(2),
       groups: [
         { key: { model: 'a,"b"', member: null }, ...usageTotals(1) },
-        { key: { model: '=HYPERLINK("http://evil")', member: 'line\nbreak' }, ...usageTotals(1), ms: { ttftP50: null, ttftP95: null, totalP50: null, totalP95: null } },
+        {
+          key: { model: '=HYPERLINK("http://evil")', member: 'line\nbreak' },
+          ...usageTotals(1),
+          ms: { ttftP50: null, ttftP95: null, totalP50: null, totalP95: null },
+        },
       ],
     };
     expect(usageCsv(report).split('\r\n')).toEqual([
-      'model,member,requests,failed,unmetered,input_tokens,cached_tokens,cache_write_tokens,output_tokens,reasoning_tokens,list_nanousd,charged_nanousd,saved_nanousd,ttft_p50_ms,ttft_p95_ms,total_p50_ms,total_p95_ms',
+      'model,member,requests,failed,unmetered,input_tokens,cached_tokens,cache_write_tokens,output_tokens,reasoning_tokens,'
+        + 'list_nanousd,charged_nanousd,saved_nanousd,ttft_p50_ms,ttft_p95_ms,total_p50_ms,total_p95_ms',
       '"a,""b""",,12,0,0,180000,121000,900,14000,3100,410000000,31000000,379000000,640,2140,4200,48000',
       '"\'=HYPERLINK(""http://evil"")","line\nbreak",12,0,0,180000,121000,900,14000,3100,410000000,31000000,379000000,,,,',
       '',

@@ -22,11 +22,18 @@ describe('money', () => {
 });
 
 describe('counts', () => {
-  test.each([[0, '0'], [950, '950'], [1_204, '1.2k'], [99_949, '99.9k'], [99_951, '100k'], [999_949, '1.0M'], [18_200_000, '18.2M'], [3_400_000_000, '3.4B']])(
-    '%i reads %s', (count, text) => {
-      expect(formatCountShort(count)).toBe(text);
-    },
-  );
+  test.each([
+    [0, '0'],
+    [950, '950'],
+    [1_204, '1.2k'],
+    [99_949, '99.9k'],
+    [99_951, '100k'],
+    [999_949, '1.0M'],
+    [18_200_000, '18.2M'],
+    [3_400_000_000, '3.4B'],
+  ])('%i reads %s', (count, text) => {
+    expect(formatCountShort(count)).toBe(text);
+  });
 
   test('a short count never takes more than five characters', () => {
     fc.assert(fc.property(fc.integer({ min: 0, max: 1e14 }), (count) => {
@@ -53,12 +60,26 @@ describe('durations', () => {
     }));
   });
 
-  test.each([[1_000, 'now'], [1_500, '1s'], [46_000, '45s'], [721_000, '12m'], [7_501_000, '2h 05m']])('until %d, asked at 1,000: %s', (at, text) => {
+  test.each([
+    [1_000, 'now'],
+    [1_500, '1s'],
+    [46_000, '45s'],
+    [721_000, '12m'],
+    [7_501_000, '2h 05m'],
+  ])('until %d, asked at 1,000: %s', (at, text) => {
     expect(formatUntil(at, 1_000)).toBe(text);
   });
 });
 
-test.each([[0, '0%'], [0.04, '<0.1%'], [0.4, '0.4%'], [2, '2%'], [9.96, '10%'], [62.4, '62%'], [100, '100%']])('%d percent reads %s', (percent, text) => {
+test.each([
+  [0, '0%'],
+  [0.04, '<0.1%'],
+  [0.4, '0.4%'],
+  [2, '2%'],
+  [9.96, '10%'],
+  [62.4, '62%'],
+  [100, '100%'],
+])('%d percent reads %s', (percent, text) => {
   expect(formatPercent(percent)).toBe(text);
 });
 

@@ -13,13 +13,19 @@ export interface TestContext extends CommandContext {
 }
 
 /** Makes one: stdout is a pipe unless it is given columns, then it is a terminal of that width. */
-export function testContext(now: number, change: Partial<CommandContext> & { readonly columns?: number; readonly colour?: boolean } = {}): TestContext {
+export function testContext(
+  now: number,
+  change: Partial<CommandContext> & { readonly columns?: number; readonly colour?: boolean } = {},
+): TestContext {
   const written = { stdout: '', stderr: '' };
   const reader = new AbortController();
   const interrupt = new AbortController();
   const { columns, colour = false, ...rest } = change;
   const output = (name: 'stdout' | 'stderr'): Output => ({
-    isTTY: columns !== undefined, colour, columns: columns ?? Number.POSITIVE_INFINITY, closed: name === 'stdout' ? reader.signal : new AbortController().signal,
+    isTTY: columns !== undefined,
+    colour,
+    columns: columns ?? Number.POSITIVE_INFINITY,
+    closed: name === 'stdout' ? reader.signal : new AbortController().signal,
     async write(text) {
       if (name === 'stderr' || !reader.signal.aborted) written[name] += text;
     },

@@ -35,9 +35,11 @@ export async function renderApp(props: AppProps, columns = 100, rows = 30): Prom
   };
   resize(columns, rows);
   const shows = async (text: string | RegExp): Promise<string> => {
-    await waitFor(() => (typeof text === 'string' ? frame().includes(text) : text.test(frame())), `the screen to show ${text}`).catch((error: unknown) => {
-      throw new Error(`${String(error)}\n${frame()}`);
-    });
+    await waitFor(() => (typeof text === 'string' ? frame().includes(text) : text.test(frame())), `the screen to show ${text}`).catch(
+      (error: unknown) => {
+        throw new Error(`${String(error)}\n${frame()}`);
+      },
+    );
     return frame();
   };
   await waitFor(() => {

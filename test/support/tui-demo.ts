@@ -8,7 +8,10 @@ const source = fixtureSource(busySnapshot());
 let snapshot = busySnapshot();
 let seq = 5_000;
 const timer = setInterval(() => {
-  const running = snapshot.running.map((request) => ({ ...request, outputEvents: request.phase === 'streaming' ? request.outputEvents + 20 : 0 }));
+  const running = snapshot.running.map((request) => ({
+    ...request,
+    outputEvents: request.phase === 'streaming' ? request.outputEvents + 20 : 0,
+  }));
   seq += 1;
   const finished = seq % 10 === 0 ? [finishedRequest({ seq, id: `req_01k9ae${seq}`, t: now() }), ...snapshot.finished] : snapshot.finished;
   snapshot = { ...snapshot, running, finished };

@@ -16,7 +16,10 @@ export interface MemoryUsageData extends UsageData {
 }
 
 /** Makes one that holds `records`, in any order. */
-export function memoryUsageData(records: readonly FinishedRequest[], report: (query: UsageQuery) => UsageReport = usageReport): MemoryUsageData {
+export function memoryUsageData(
+  records: readonly FinishedRequest[],
+  report: (query: UsageQuery) => UsageReport = usageReport,
+): MemoryUsageData {
   let all = [...records].sort((left, right) => left.seq - right.seq);
   const reports: UsageQuery[] = [];
   const asked: RequestQuery[] = [];

@@ -5,7 +5,16 @@ import { displayWidth } from '../../src/core/printable.ts';
 import type { AppProps } from '../../src/tui/app.tsx';
 import { fakeClock } from '../support/fake-clock.ts';
 import { KEY, renderApp } from '../support/render-app.tsx';
-import { busySnapshot, failedRequest, finishedRequest, fixtureSource, FRESH_SNAPSHOT, manyRequests, NOW, runningRequest } from '../support/tui-fixture.ts';
+import {
+  busySnapshot,
+  failedRequest,
+  finishedRequest,
+  fixtureSource,
+  FRESH_SNAPSHOT,
+  manyRequests,
+  NOW,
+  runningRequest,
+} from '../support/tui-fixture.ts';
 import { waitFor } from '../support/wait-for.ts';
 
 // The machine that runs the tests has no terminal: colours are forced on, so that a test without them can fail.
@@ -16,7 +25,14 @@ vi.hoisted(() => {
 afterEach(cleanup);
 
 function props(change: Partial<AppProps> = {}): AppProps {
-  return { source: fixtureSource(busySnapshot()), clock: fakeClock(NOW), timeZone: 'UTC', colour: false, sleep: () => Promise.resolve(), ...change };
+  return {
+    source: fixtureSource(busySnapshot()),
+    clock: fakeClock(NOW),
+    timeZone: 'UTC',
+    colour: false,
+    sleep: () => Promise.resolve(),
+    ...change,
+  };
 }
 
 describe('the screen fits', () => {
@@ -253,18 +269,45 @@ describe('colours', () => {
 test('hostile names draw nothing but their letters', async () => {
   const evil = '\x1b[2J\x1b]0;owned\x07\u202eevil\r\nname\u200b';
   const record = finishedRequest({
-    client: evil, account: evil, model: { asked: evil, sent: evil, ran: evil }, error: { code: evil, message: evil }, outcome: 'failed', status: 500,
-    member: evil, project: evil, env: evil, provider: evil, upstreamRequestId: evil, dropped: [evil], tier: { asked: evil, served: evil },
+    client: evil,
+    account: evil,
+    model: { asked: evil, sent: evil, ran: evil },
+    error: { code: evil, message: evil },
+    outcome: 'failed',
+    status: 500,
+    member: evil,
+    project: evil,
+    env: evil,
+    provider: evil,
+    upstreamRequestId: evil,
+    dropped: [evil],
+    tier: { asked: evil, served: evil },
     attempts: [{ account: evil, provider: evil, model: evil, t: NOW, ms: 1, status: 500, error: evil, phase: evil }],
-    route: { strategy: evil, sticky: 'none', why: [{ account: evil, out: evil }] }, cost: { list: 1, charged: 1, price: evil }, endpoint: evil,
+    route: { strategy: evil, sticky: 'none', why: [{ account: evil, out: evil }] },
+    cost: { list: 1, charged: 1, price: evil },
+    endpoint: evil,
   });
   const [account] = busySnapshot().accounts;
   if (!account) throw new Error('the fixture has accounts');
-  const source = fixtureSource(busySnapshot({
-    finished: [record],
-    accounts: [{ ...account, name: evil, provider: evil, plan: evil, reason: evil, state: 'open', models: [evil], quota: [{ window: evil, usedPercent: 3, resetsAt: null }], lastError: { at: NOW, status: 1, code: evil, message: evil } }],
-    running: [runningRequest({ client: evil, model: evil, account: evil, endpoint: evil, id: `req${evil}` })],
-  }));
+  const source = fixtureSource(
+    busySnapshot({
+      finished: [record],
+      accounts: [
+        {
+          ...account,
+          name: evil,
+          provider: evil,
+          plan: evil,
+          reason: evil,
+          state: 'open',
+          models: [evil],
+          quota: [{ window: evil, usedPercent: 3, resetsAt: null }],
+          lastError: { at: NOW, status: 1, code: evil, message: evil },
+        },
+      ],
+      running: [runningRequest({ client: evil, model: evil, account: evil, endpoint: evil, id: `req${evil}` })],
+    }),
+  );
   const app = await renderApp(props({ source }), 120, 40);
   await app.shows('evil name');
   await app.press(KEY.enter);

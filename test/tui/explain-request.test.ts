@@ -6,7 +6,10 @@ import type { FinishedRequest } from '../../src/tui/source.ts';
 import { textOf } from '../../src/tui/spans.ts';
 import { failedOverRequest, failedRequest, finishedRequest } from '../support/tui-fixture.ts';
 
-const explained = (record: FinishedRequest, width = 90): string => explainRequest(record, { timeZone: 'UTC', width }).map((line) => textOf(line).trimEnd()).join('\n');
+const explained = (record: FinishedRequest, width = 90): string =>
+  explainRequest(record, { timeZone: 'UTC', width })
+    .map((line) => textOf(line).trimEnd())
+    .join('\n');
 
 describe('a request is explained', () => {
   test('from asking to journal, when it failed over', () => {
@@ -82,7 +85,10 @@ describe('a request is explained', () => {
 
   test('an account that was tried first and failed is told from one that was not needed', () => {
     const record = failedOverRequest();
-    const text = explained({ ...record, route: record.route && { ...record.route, why: [{ account: 'work', score: 0.9 }, ...record.route.why.slice(0, 2)] } });
+    const text = explained({
+      ...record,
+      route: record.route && { ...record.route, why: [{ account: 'work', score: 0.9 }, ...record.route.why.slice(0, 2)] },
+    });
     expect(text).toMatch(/work +0\.90 +tried, and failed/);
     expect(text).toMatch(/spare +0\.40 +could have served/);
   });
@@ -97,7 +103,17 @@ describe('a request is explained', () => {
   });
 
   test('one that Relay refused called no account', () => {
-    const text = explained(finishedRequest({ outcome: 'refused', status: 403, attempts: [], account: null, provider: null, tokens: null, error: { code: 'insufficient_scope', message: 'this key may not use embeddings' } }));
+    const text = explained(
+      finishedRequest({
+        outcome: 'refused',
+        status: 403,
+        attempts: [],
+        account: null,
+        provider: null,
+        tokens: null,
+        error: { code: 'insufficient_scope', message: 'this key may not use embeddings' },
+      }),
+    );
     expect(text).toContain('⊘ 403 refused by Relay');
     expect(text).toContain('none: no account was called');
     expect(text).toContain('insufficient_scope: this key may not use embeddings');

@@ -9,7 +9,10 @@ import { planTable } from '../../src/tui/table.ts';
 import { courseOf } from '../../src/tui/time-window.ts';
 import { finishedRequest, NOW, usageReport, usageTotals } from '../support/tui-fixture.ts';
 
-const anyLine: fc.Arbitrary<Line> = fc.array(fc.string({ unit: fc.constantFrom('a', 'b', ' ', '模', '…', '●'), maxLength: 12 }).map((text) => span(text)), { maxLength: 6 });
+const anyLine: fc.Arbitrary<Line> = fc.array(
+  fc.string({ unit: fc.constantFrom('a', 'b', ' ', '模', '…', '●'), maxLength: 12 }).map((text) => span(text)),
+  { maxLength: 6 },
+);
 
 describe('lines', () => {
   test('clip never exceeds, fitLine is exact', () => {
@@ -65,18 +68,30 @@ describe('tables', () => {
   });
 
   test('every line of a table is as wide as the others', () => {
-    const row = fc.record({ name: fc.string({ unit: fc.constantFrom('a', '模', '●'), maxLength: 20 }), count: fc.nat(), note: fc.string({ unit: fc.constantFrom('a', '模'), maxLength: 20 }) });
-    fc.assert(fc.property(fc.array(row, { maxLength: 8 }), fc.integer({ min: 20, max: 90 }), (many, width) => {
-      const plan = planTable(columns, many, width);
-      const widths = new Set([plan.heading, ...many.map(plan.draw)].map(widthOf));
-      expect(widths.size).toBe(1);
-    }));
+    const row = fc.record({
+      name: fc.string({ unit: fc.constantFrom('a', '模', '●'), maxLength: 20 }),
+      count: fc.nat(),
+      note: fc.string({ unit: fc.constantFrom('a', '模'), maxLength: 20 }),
+    });
+    fc.assert(
+      fc.property(fc.array(row, { maxLength: 8 }), fc.integer({ min: 20, max: 90 }), (many, width) => {
+        const plan = planTable(columns, many, width);
+        const widths = new Set([plan.heading, ...many.map(plan.draw)].map(widthOf));
+        expect(widths.size).toBe(1);
+      }),
+    );
   });
 });
 
 describe('bars', () => {
   test.each<[readonly number[], number, string]>([
-    [[1, 2, 4, 8], 4, '▁▂▄█'], [[0, 0, 5], 3, '  █'], [[1, 1], 4, '  ██'], [[1, 3, 0, 4], 2, '██'], [[], 3, '   '], [[0, 0], 2, '  '], [[1, 1_000], 2, '▁█'],
+    [[1, 2, 4, 8], 4, '▁▂▄█'],
+    [[0, 0, 5], 3, '  █'],
+    [[1, 1], 4, '  ██'],
+    [[1, 3, 0, 4], 2, '██'],
+    [[], 3, '   '],
+    [[0, 0], 2, '  '],
+    [[1, 1_000], 2, '▁█'],
   ])('%j over %i cells is "%s"', (values, width, bars) => {
     expect(sparkline(values, width)).toBe(bars);
   });
@@ -92,7 +107,10 @@ describe('bars', () => {
 
 describe('the course of a window', () => {
   test('hours without requests are gaps, and the newest is last', () => {
-    const report = { ...usageReport({ since: null, until: null, by: ['hour'] }), groups: [{ key: { hour: new Date(NOW).toISOString() }, ...usageTotals(1) }] };
+    const report = {
+      ...usageReport({ since: null, until: null, by: ['hour'] }),
+      groups: [{ key: { hour: new Date(NOW).toISOString() }, ...usageTotals(1) }],
+    };
     const { requests, tokens } = courseOf('24h', report, [], NOW);
     expect(requests).toHaveLength(25);
     expect(requests.at(-1)).toBe(12);
@@ -102,7 +120,12 @@ describe('the course of a window', () => {
 
   test('an hour is drawn minute by minute from single requests', () => {
     const report = usageReport({ since: null, until: null, by: ['hour'] });
-    const { requests } = courseOf('1h', report, [finishedRequest({ t: NOW }), finishedRequest({ t: NOW - 60_000 }), finishedRequest({ t: NOW - 7_200_000 })], NOW);
+    const { requests } = courseOf(
+      '1h',
+      report,
+      [finishedRequest({ t: NOW }), finishedRequest({ t: NOW - 60_000 }), finishedRequest({ t: NOW - 7_200_000 })],
+      NOW,
+    );
     expect(requests).toHaveLength(61);
     expect(requests.slice(-3)).toEqual([0, 1, 1]);
   });

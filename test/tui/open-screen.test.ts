@@ -14,9 +14,20 @@ function terminal(kind: 'tty' | 'pipe') {
   const stdout = Object.assign(new PassThrough(), { isTTY: kind === 'tty', columns: 80, rows: 24 });
   stdout.on('data', (chunk: Buffer) => written.push(chunk.toString()));
   const modes: boolean[] = [];
-  const stdin = Object.assign(new PassThrough(), { isTTY: kind === 'tty', setRawMode: (mode: boolean) => modes.push(mode), ref() {}, unref() {} });
+  const stdin = Object.assign(new PassThrough(), {
+    isTTY: kind === 'tty',
+    setRawMode: (mode: boolean) => modes.push(mode),
+    ref() {},
+    unref() {},
+  });
   // The screen uses nothing else of a terminal than this.
-  return { written, modes, stdin: stdin as unknown as ReadStream, stdout: stdout as unknown as WriteStream, type: (text: string) => stdin.write(text) };
+  return {
+    written,
+    modes,
+    stdin: stdin as unknown as ReadStream,
+    stdout: stdout as unknown as WriteStream,
+    type: (text: string) => stdin.write(text),
+  };
 }
 
 const ENTER_ALTERNATE = '\x1b[?1049h';
@@ -26,8 +37,17 @@ const SHOW_CURSOR = '\x1b[?25h';
 describe('the terminal', () => {
   test('P09: without one the screen is refused, with what to do instead', async () => {
     const { stdin, stdout, written } = terminal('pipe');
-    await expect(openScreen({ source: fixtureSource(busySnapshot()), clock: fakeClock(NOW), stdin, stdout, colour: false, timeZone: 'UTC', signal: new AbortController().signal }))
-      .rejects.toThrow('needs a terminal; relay usage --by model');
+    await expect(
+      openScreen({
+        source: fixtureSource(busySnapshot()),
+        clock: fakeClock(NOW),
+        stdin,
+        stdout,
+        colour: false,
+        timeZone: 'UTC',
+        signal: new AbortController().signal,
+      }),
+    ).rejects.toThrow('needs a terminal; relay usage --by model');
     expect(written).toEqual([]);
   });
 

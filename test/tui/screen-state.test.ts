@@ -66,7 +66,11 @@ describe('panels and views', () => {
   test('enter opens an account, a running request, and the requests of a sum', () => {
     expect(after([typed('a'), { name: 'down' }, { name: 'enter' }]).overlay).toEqual({ kind: 'account', name: 'work', scroll: 0 });
     expect(after([{ name: 'back-tab' }, { name: 'enter' }]).overlay).toEqual({ kind: 'request', id: 'r1', scroll: 0 });
-    expect(after([typed('3'), { name: 'down' }, { name: 'enter' }])).toMatchObject({ tab: 'requests', filter: 'b', overlay: { kind: 'browse' } });
+    expect(after([typed('3'), { name: 'down' }, { name: 'enter' }])).toMatchObject({
+      tab: 'requests',
+      filter: 'b',
+      overlay: { kind: 'browse' },
+    });
   });
 
   test('another view starts at its top, the same one keeps its place', () => {
@@ -79,13 +83,20 @@ describe('pages over the panels', () => {
   const open = after([{ name: 'enter' }]);
 
   test.each<[string, readonly Key[], number]>([
-    ['down', [{ name: 'down' }], 1], ['a page', [typed(' ')], 3], ['to the end', [typed('G')], 10], ['not past it', [typed('G'), { name: 'down' }], 10],
+    ['down', [{ name: 'down' }], 1],
+    ['a page', [typed(' ')], 3],
+    ['to the end', [typed('G')], 10],
+    ['not past it', [typed('G'), { name: 'down' }], 10],
     ['not above the top', [{ name: 'up' }], 0],
   ])('scroll: %s', (_, keys, scroll) => {
     expect(after(keys, open).overlay).toMatchObject({ kind: 'request', scroll });
   });
 
-  test.each<[string, Key]>([['escape', { name: 'escape' }], ['enter', { name: 'enter' }], ['left', { name: 'left' }]])('%s goes back', (_, key) => {
+  test.each<[string, Key]>([
+    ['escape', { name: 'escape' }],
+    ['enter', { name: 'enter' }],
+    ['left', { name: 'left' }],
+  ])('%s goes back', (_, key) => {
     expect(after([key], open).overlay).toEqual({ kind: 'browse' });
   });
 
@@ -116,7 +127,22 @@ describe('the filter', () => {
 
 describe('whatever is pressed', () => {
   const key: fc.Arbitrary<Key> = fc.oneof(
-    fc.constantFrom<Key['name']>('up', 'down', 'left', 'right', 'page-up', 'page-down', 'home', 'end', 'enter', 'escape', 'backspace', 'tab', 'back-tab')
+    fc
+      .constantFrom<Key['name']>(
+        'up',
+        'down',
+        'left',
+        'right',
+        'page-up',
+        'page-down',
+        'home',
+        'end',
+        'enter',
+        'escape',
+        'backspace',
+        'tab',
+        'back-tab',
+      )
       .map((name): Key => (name === 'text' ? typed('x') : { name })),
     fc.constantFrom(...'qjkgGpwet/?123456789 bTaxhl').map(typed),
   );

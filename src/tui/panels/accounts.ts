@@ -124,7 +124,8 @@ export function drawAccounts(accounts: readonly AccountView[], filter: string, p
   const plan = planTable(accountColumns(accounts, now, width), accounts, listWidth(width));
   const body = listBody(accounts, plan.draw, cursor, height - 2, focus);
   const resting = accounts.filter(({ state }) => state !== 'ready').length;
-  const remark = body.remark.length > 0 || resting === 0 ? body.remark : [span(`${accounts.length - resting} ready, ${resting} not`, 'dim')];
+  const remark =
+    body.remark.length > 0 || resting === 0 ? body.remark : [span(`${accounts.length - resting} ready, ${resting} not`, 'dim')];
   const lines: readonly Line[] = [rule(title, remark, width), [span('  '), ...plan.heading], ...body.lines];
   return lines.slice(0, height);
 }

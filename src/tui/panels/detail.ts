@@ -23,7 +23,10 @@ export function drawPage(title: string, lines: readonly Line[], scroll: number, 
   const first = Math.min(scroll, lastScroll);
   const remark = lastScroll > 0 ? [span(`${first + 1}–${first + seen} of ${lines.length}`, 'dim')] : [];
   const body = lines.slice(first, first + seen).map((line): Line => [span(' '), ...line]);
-  return { lines: [rule([span(title, 'accent')], [...remark, span(`${remark.length > 0 ? '  ' : ''}esc back`, 'dim')], width), ...body], lastScroll };
+  return {
+    lines: [rule([span(title, 'accent')], [...remark, span(`${remark.length > 0 ? '  ' : ''}esc back`, 'dim')], width), ...body],
+    lastScroll,
+  };
 }
 
 const labelled = (label: string, ...value: readonly Span[]): Line => [span(fit(`  ${label}`, 16), 'dim'), ...value];
@@ -37,15 +40,23 @@ export function explainAccount(account: AccountView, now: EpochMs, { timeZone, w
   return [
     [span(printable(account.name), 'strong'), span('  '), stateSpan(account), ...(note === '' ? [] : [span(`  ${note}`, 'dim')])],
     [],
-    labelled('Provider', span(printable(account.provider)), ...(account.plan === null ? [] : [span(`  ${printable(account.plan)}`, 'dim')])),
+    labelled(
+      'Provider',
+      span(printable(account.provider)),
+      ...(account.plan === null ? [] : [span(`  ${printable(account.plan)}`, 'dim')]),
+    ),
     labelled('In flight', span(formatCount(account.inFlight))),
     ...(account.balance === null ? [] : [labelled('Balance', span(balanceText(account.balance)))]),
     [],
     [span('Quota', 'accent')],
-    ...(account.quota.length === 0 ? [[span('  none reported yet', 'dim')]] : account.quota.map((quota) => quotaLine(quota, now, timeZone))),
+    ...(account.quota.length === 0
+      ? [[span('  none reported yet', 'dim')]]
+      : account.quota.map((quota) => quotaLine(quota, now, timeZone))),
     [],
     [span('Models', 'accent')],
-    ...wrapWords(models === '' ? 'none listed yet' : models, wide).map((text): Line => [span(`  ${text}`, models === '' ? 'dim' : 'plain')]),
+    ...wrapWords(models === '' ? 'none listed yet' : models, wide).map((text): Line => [
+      span(`  ${text}`, models === '' ? 'dim' : 'plain'),
+    ]),
     ...(lastError === null ? [] : [
       [], [span('Last error', 'accent')],
       labelled('At', span(formatDateTime(lastError.at, timeZone))),
@@ -69,14 +80,27 @@ function quotaLine(quota: AccountView['quota'][number], now: EpochMs, timeZone: 
 export function explainRunning(request: LiveRequest, now: EpochMs): readonly Line[] {
   const speed = outputSpeed(request, now);
   return [
-    [span(printable(request.id), 'strong'), span('  '), span(request.phase, 'good'), span(`  for ${formatDuration(now - request.startedAt)}`, 'dim')],
+    [
+      span(printable(request.id), 'strong'),
+      span('  '),
+      span(request.phase, 'good'),
+      span(`  for ${formatDuration(now - request.startedAt)}`, 'dim'),
+    ],
     [],
     labelled('Client', span(printable(request.client))),
     labelled('Endpoint', span(`${printable(request.endpoint)}, ${request.stream ? 'streamed' : 'one answer'}`)),
     labelled('Model', span(printable(request.model))),
-    labelled('Account', request.account === null ? span('not chosen yet', 'dim') : span(printable(request.account)), span(request.provider === null ? '' : `  ${printable(request.provider)}`, 'dim')),
+    labelled(
+      'Account',
+      request.account === null ? span('not chosen yet', 'dim') : span(printable(request.account)),
+      span(request.provider === null ? '' : `  ${printable(request.provider)}`, 'dim'),
+    ),
     labelled('Attempts', span(formatCount(request.attempts), request.attempts > 1 ? 'warn' : 'plain')),
     labelled('First output', span(request.firstOutputAt === null ? ABSENT : formatDuration(request.firstOutputAt - request.startedAt))),
-    labelled('Output so far', span(request.outputEvents === 0 ? ABSENT : formatCount(request.outputEvents)), span(speed === null ? '' : `  ${formatCount(speed)} a second`, 'dim')),
+    labelled(
+      'Output so far',
+      span(request.outputEvents === 0 ? ABSENT : formatCount(request.outputEvents)),
+      span(speed === null ? '' : `  ${formatCount(speed)} a second`, 'dim'),
+    ),
   ];
 }

@@ -3,8 +3,17 @@ import type { Line } from '../spans.ts';
 import { fitLine, span, widthOf } from '../spans.ts';
 
 const PANEL_HINTS = [
-  ['?', 'help'], ['q', 'quit'], ['tab', 'panel'], ['enter', 'open'], ['/', 'filter'], ['t', 'time'], ['←→', 'view'], ['p', 'pause'], ['w', 'wake'],
-  ['e', 'errors'], ['a', 'accounts'],
+  ['?', 'help'],
+  ['q', 'quit'],
+  ['tab', 'panel'],
+  ['enter', 'open'],
+  ['/', 'filter'],
+  ['t', 'time'],
+  ['←→', 'view'],
+  ['p', 'pause'],
+  ['w', 'wake'],
+  ['e', 'errors'],
+  ['a', 'accounts'],
 ] as const;
 const PAGE_HINTS = [['esc', 'back'], ['↑↓', 'scroll'], ['?', 'help'], ['q', 'quit']] as const;
 

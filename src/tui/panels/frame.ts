@@ -41,7 +41,10 @@ export function listBody<Row>(rows: readonly Row[], draw: (row: Row) => Line, cu
     const line = draw(row);
     return isChosen ? [span('▌ ', 'accent'), ...line.map(emphasised)] : [span('  '), ...line];
   });
-  const remark = rows.length > seen && seen > 0 ? [span(`${first + 1}–${Math.min(rows.length, first + seen)} of ${formatCount(rows.length)}`, 'dim')] : [];
+  const remark =
+    rows.length > seen && seen > 0
+      ? [span(`${first + 1}–${Math.min(rows.length, first + seen)} of ${formatCount(rows.length)}`, 'dim')]
+      : [];
   return { lines, remark };
 }
 

@@ -64,7 +64,12 @@ export function drawGroups(report: UsageReport | null, groups: UsageReport['grou
   if (!report) return [rule(tabBar(place.tab, place.errors, place), [], place.width), [span('  adding up…', 'dim')]];
   const most = Math.max(1, report.totals.requests);
   const [label, requests, ...measures] = usageColumns(report.by);
-  const share: Column<UsageRow> = { title: 'SHARE', dropAt: 10, cell: ({ totals }) => percentBar((totals.requests / most) * 100, 10).map(({ text }, index) => span(text, index === 0 ? 'accent' : 'dim')) };
+  const share: Column<UsageRow> = {
+    title: 'SHARE',
+    dropAt: 10,
+    cell: ({ totals }) =>
+      percentBar((totals.requests / most) * 100, 10).map(({ text }, index) => span(text, index === 0 ? 'accent' : 'dim')),
+  };
   const columns = [label, requests, share, ...measures].filter((column) => column !== undefined);
   return drawRows(columns, groups.map((group) => groupRow(group, report.by)), place);
 }

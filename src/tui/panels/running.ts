@@ -28,10 +28,29 @@ function runningColumns(now: EpochMs): readonly Column<LiveRequest>[] {
     { title: 'PHASE', basis: 10, cell: ({ phase }) => span(phase, PHASES[phase]) },
     { title: 'CLIENT', basis: 8, min: 8, dropAt: 4, cell: ({ client }) => span(printable(client)) },
     { title: 'MODEL', basis: 14, min: 12, cell: ({ model }) => span(printable(model)) },
-    { title: 'ACCOUNT', basis: 8, min: 8, dropAt: 3, cell: ({ account }) => (account === null ? span(ABSENT, 'dim') : span(printable(account))) },
+    {
+      title: 'ACCOUNT',
+      basis: 8,
+      min: 8,
+      dropAt: 3,
+      cell: ({ account }) => (account === null ? span(ABSENT, 'dim') : span(printable(account))),
+    },
     { title: 'TRIES', align: 'right', dropAt: 7, cell: ({ attempts }) => span(String(attempts), attempts > 1 ? 'warn' : 'dim') },
-    { title: 'TTFT', align: 'right', basis: 5, dropAt: 6, cell: ({ startedAt, firstOutputAt }) => (firstOutputAt === null ? span(ABSENT, 'dim') : span(formatDuration(firstOutputAt - startedAt))) },
-    { title: 'OUT', align: 'right', basis: 5, dropAt: 5, cell: ({ outputEvents }) => span(outputEvents === 0 ? ABSENT : formatCount(outputEvents), outputEvents === 0 ? 'dim' : 'plain') },
+    {
+      title: 'TTFT',
+      align: 'right',
+      basis: 5,
+      dropAt: 6,
+      cell: ({ startedAt, firstOutputAt }) =>
+        firstOutputAt === null ? span(ABSENT, 'dim') : span(formatDuration(firstOutputAt - startedAt)),
+    },
+    {
+      title: 'OUT',
+      align: 'right',
+      basis: 5,
+      dropAt: 5,
+      cell: ({ outputEvents }) => span(outputEvents === 0 ? ABSENT : formatCount(outputEvents), outputEvents === 0 ? 'dim' : 'plain'),
+    },
     { title: 'TOK/S', align: 'right', basis: 5, cell: (request) => speedSpan(outputSpeed(request, now)) },
     { title: 'ID', dropAt: 9, cell: ({ id }) => span(shortId(id), 'dim') },
   ];
@@ -47,6 +66,10 @@ export function drawRunning(requests: readonly LiveRequest[], place: PanelPlace)
   if (requests.length === 0) return [rule(panelTitle('Running', 0, focus), [span('nothing', 'dim')], width)].slice(0, height);
   const plan = planTable(runningColumns(now), requests, listWidth(width));
   const body = listBody(requests, plan.draw, cursor, height - 2, focus);
-  const lines: readonly Line[] = [rule(panelTitle('Running', requests.length, focus), body.remark, width), [span('  '), ...plan.heading], ...body.lines];
+  const lines: readonly Line[] = [
+    rule(panelTitle('Running', requests.length, focus), body.remark, width),
+    [span('  '), ...plan.heading],
+    ...body.lines,
+  ];
   return lines.slice(0, height);
 }
