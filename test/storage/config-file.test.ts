@@ -1,5 +1,4 @@
-import { mkdtemp, readFile, stat, symlink, writeFile } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
+import { readFile, stat, symlink, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 
 import * as fc from 'fast-check';
@@ -143,7 +142,7 @@ describe('setting one value', () => {
 
   test('edits the file behind a link and leaves the link', async () => {
     const home = await freshHome();
-    const dotfiles = await mkdtemp(join(tmpdir(), 'relay-dotfiles-'));
+    const dotfiles = await freshHome();
     await writeFile(join(dotfiles, 'relay.json'), GOOD);
     await symlink(join(dotfiles, 'relay.json'), join(home, 'config.json'));
     await setConfigValue(home, 'server.port', 7600);

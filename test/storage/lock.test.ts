@@ -97,6 +97,26 @@ describe('a lock', () => {
     expect(await readdir(homePaths(home).locks)).toEqual([]);
   });
 
+  test('of a dead holder goes to one at a time, however many find it dead at once', async () => {
+    const home = await freshHome();
+    const folder = homePaths(home).locks;
+    for (let round = 0; round < 25; round += 1) {
+      const token = String(round).padStart(32, '0');
+      await writeFile(join(folder, 'a.lock'), JSON.stringify({ token, socket: join(folder, 'nobody.sock') }));
+      let inside = 0;
+      let most = 0;
+      await Promise.all(Array.from({ length: 8 }, () => withLock(home, 'a', { clock: realClock, waitMs: 10_000 }, async () => {
+        inside += 1;
+        most = Math.max(most, inside);
+        // Long enough for the others to act on what they saw before.
+        for (let turn = 0; turn < 20; turn += 1) await new Promise((resolve) => setImmediate(resolve));
+        inside -= 1;
+      })));
+      expect(most, `round ${round}`).toBe(1);
+    }
+    expect(await readdir(folder)).toEqual([]);
+  });
+
   test('is handed on to a waiting process the moment its holder dies', async () => {
     const home = await freshHome();
     const other = await holdElsewhere(home, 'a');
