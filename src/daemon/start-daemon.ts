@@ -219,7 +219,8 @@ function openGateway(parts: Parts, { clock, random, version }: DaemonOptions): G
       digest: (text) => createHash('sha256').update(text).digest('hex'),
     },
     conversationDigest: (text) => createHmac('sha256', localKey).update(text).digest('base64url').slice(0, 22),
-    makeId: (prefix) => `${prefix}_${Buffer.from(random.bytes(16)).toString('hex')}`,
+    // The prefix brings its own separator: `resp_`, `chatcmpl-`.
+    makeId: (prefix) => prefix + Buffer.from(random.bytes(16)).toString('hex'),
     version,
     pool: workshop.pool,
     sessions: createStickySessions(),
