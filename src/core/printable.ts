@@ -33,9 +33,12 @@ const WIDE = new RegExp(`[${[
   String.raw`\u{1b000}-\u{1b2ff}\u{1f200}-\u{1f251}\u{20000}-\u{3fffd}`,
 ].join('')}]`, 'u');
 
+/** What the screen itself is drawn with beside letters, and the letters of Western Europe: one cell each. */
+const NARROW = /^[\x20-\x7e\u00a1-\u00ac\u00ae-\u02ff\u2010-\u2027\u2190-\u2193\u2298\u2500-\u25fc\u2715]*$/;
+
 /** How many terminal cells {@link printable} text takes. */
 export function displayWidth(text: string): number {
-  if (PLAIN.test(text)) return text.length;
+  if (NARROW.test(text)) return text.length;
   let width = 0;
   for (const { segment } of graphemes.segment(text)) width += graphemeWidth(segment);
   return width;

@@ -49,6 +49,17 @@ describe('widths in cells', () => {
     expect(displayWidth(text)).toBe(width);
   });
 
+  test('the marks of the screen take one cell each', () => {
+    expect(displayWidth('●◐○⊘✕◔‖▌━─▁█…–→größe')).toBe('●◐○⊘✕◔‖▌━─▁█…–→größe'.length);
+  });
+
+  test('what takes the short way has nothing wide or stacked in it', () => {
+    for (let code = 0x20; code < 0x2800; code += 1) {
+      const letter = String.fromCodePoint(code);
+      if (/\p{Emoji_Presentation}|\p{M}/u.test(letter) && printable(letter) === letter) expect([code, displayWidth(letter)]).not.toEqual([code, 1]);
+    }
+  });
+
   test('fit gives exactly the width asked for', () => {
     fc.assert(fc.property(fc.string({ unit: 'grapheme', maxLength: 30 }), fc.integer({ min: 1, max: 20 }), (text, width) => {
       expect(displayWidth(fit(printable(text), width))).toBe(width);
