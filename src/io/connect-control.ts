@@ -62,10 +62,18 @@ const errorCodeOf = (answer: JsonObject): string | undefined => stringAt(objectA
 
 const gone = (): ControlError => new ControlError('not_running', 'Relay is not running. Start it: relay start.');
 
-function post(path: string, message: { readonly method: string; readonly params: unknown }, { clock, timeoutMs }: ConnectOptions): Promise<JsonObject> {
+function post(
+  path: string,
+  message: { readonly method: string; readonly params: unknown },
+  { clock, timeoutMs }: ConnectOptions,
+): Promise<JsonObject> {
   return new Promise((resolve, reject) => {
     const call = request({
-      socketPath: path, method: 'POST', path: `/${message.method}`, headers: { 'content-type': 'application/json', host: 'relay' }, agent: false,
+      socketPath: path,
+      method: 'POST',
+      path: `/${message.method}`,
+      headers: { 'content-type': 'application/json', host: 'relay' },
+      agent: false,
     });
     const cancel = clock.after(timeoutMs, () => {
       reject(new ControlError('not_running', `Relay did not answer within ${Math.round(timeoutMs / 1_000)} s. See: relay doctor.`));

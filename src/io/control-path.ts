@@ -37,7 +37,10 @@ async function ownTemporaryFolder(): Promise<string> {
   const folder = join(base, `relay-${userInfo().uid}`);
   await mkdir(folder, { mode: 0o700 }).catch(() => {});
   if (await isOwnFolder(folder)) return folder;
-  throw new CommandError(EXIT.cannotWrite, `${folder} belongs to somebody else or is open to others. Remove it, or choose a shorter RELAY_HOME.`);
+  throw new CommandError(
+    EXIT.cannotWrite,
+    `${folder} belongs to somebody else or is open to others. Remove it, or choose a shorter RELAY_HOME.`,
+  );
 }
 
 async function isOwnFolder(path: string): Promise<boolean> {

@@ -36,8 +36,10 @@ export async function signInWithDevice(
   if (!('deviceAuthId' in asked)) return asked;
   show({ url: asked.url, userCode: asked.userCode, expiresAt: asked.expiresAt });
   for (;;) {
-    if ((await pause(server.clock, asked.intervalMs, signal)) === 'aborted') return { ok: false, reason: 'cancelled', message: 'The sign-in was cancelled.' };
-    if (server.clock.now() >= asked.expiresAt) return { ok: false, reason: 'timed-out', message: 'The code ran out before anybody signed in. Try again.' };
+    if ((await pause(server.clock, asked.intervalMs, signal)) === 'aborted')
+      return { ok: false, reason: 'cancelled', message: 'The sign-in was cancelled.' };
+    if (server.clock.now() >= asked.expiresAt)
+      return { ok: false, reason: 'timed-out', message: 'The code ran out before anybody signed in. Try again.' };
     const outcome = await poll(server, asked, signal);
     if (outcome !== 'pending') return outcome;
   }
@@ -48,7 +50,11 @@ async function askForCode(server: OAuthServer, signal: AbortSignal): Promise<Dev
   if (!result.ok) return signInResult({ kind: 'failed', failure: result.failure });
   const { status, body } = result.answer;
   if (status === 404) {
-    return { ok: false, reason: 'refused', message: 'Device sign-in is not enabled for this account or workspace. Sign in with a browser instead: leave out --device.' };
+    return {
+      ok: false,
+      reason: 'refused',
+      message: 'Device sign-in is not enabled for this account or workspace. Sign in with a browser instead: leave out --device.',
+    };
   }
   if (status < 200 || status > 299) return signInResult({ kind: 'refused', status, body });
   const grant = readGrant(server, parseJsonObject(body));
@@ -78,7 +84,10 @@ function secondsAt(answer: JsonObject | undefined, key: string): number | null {
 
 async function poll(server: OAuthServer, grant: DeviceGrant, signal: AbortSignal): Promise<SignInResult | 'pending'> {
   const result = await postJson(
-    server, '/api/accounts/deviceauth/token', { device_auth_id: grant.deviceAuthId, user_code: grant.userCode }, signal,
+    server,
+    '/api/accounts/deviceauth/token',
+    { device_auth_id: grant.deviceAuthId, user_code: grant.userCode },
+    signal,
   );
   if (!result.ok) return result.failure.kind === 'client-gone' ? signInResult({ kind: 'failed', failure: result.failure }) : 'pending';
   const { status, body } = result.answer;

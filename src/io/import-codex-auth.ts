@@ -19,8 +19,10 @@ export interface ImportedCredential {
 
 const MAX_FILE_BYTES = 1_048_576;
 
-const MOVED = 'This sign-in now belongs to Relay: its refresh token works once, so Codex and Relay cannot share it. '
-  + 'Remove it from Codex without signing out there, since that would revoke it (delete auth.json), then use Codex through Relay, or sign it in anew: codex login.';
+const MOVED =
+  'This sign-in now belongs to Relay: its refresh token works once, so Codex and Relay cannot share it. ' +
+  'Remove it from Codex without signing out there, since that would revoke it (delete auth.json), ' +
+  'then use Codex through Relay, or sign it in anew: codex login.';
 
 /**
  * Reads Codex's `auth.json` (shape of codex-cli 0.159, 2026-10). The file is left as it is; the sign-in in it is moved,

@@ -56,24 +56,25 @@ export function createKeychain(options: KeychainOptions): CredentialStore {
     });
     return port;
   };
-  const inTurn = <T>(operation: (keychain: KeychainPort) => Promise<T>): Promise<T> => new Promise((resolve, reject) => {
-    let expired = false;
-    const cancel = clock.after(timeoutMs, () => {
-      expired = true;
-      reject(keychainSilent(timeoutMs));
+  const inTurn = <T>(operation: (keychain: KeychainPort) => Promise<T>): Promise<T> =>
+    new Promise((resolve, reject) => {
+      let expired = false;
+      const cancel = clock.after(timeoutMs, () => {
+        expired = true;
+        reject(keychainSilent(timeoutMs));
+      });
+      const run = async (): Promise<void> => {
+        if (expired) return;
+        try {
+          resolve(await operation(await loaded()));
+        } catch (error) {
+          reject(describeKeychainError(error));
+        } finally {
+          cancel();
+        }
+      };
+      last = last.then(run);
     });
-    const run = async (): Promise<void> => {
-      if (expired) return;
-      try {
-        resolve(await operation(await loaded()));
-      } catch (error) {
-        reject(describeKeychainError(error));
-      } finally {
-        cancel();
-      }
-    };
-    last = last.then(run);
-  });
 
   const probe = async (): Promise<CredentialStoreState> => {
     try {
@@ -94,8 +95,7 @@ export function createKeychain(options: KeychainOptions): CredentialStore {
     if (text === null) await confirmAbsence();
     return text;
   };
-  const setSecret = (name: string, value: string): Promise<void> =>
-    inTurn((keychain) => writeSecret(keychain, { name, value, itemCap }));
+  const setSecret = (name: string, value: string): Promise<void> => inTurn((keychain) => writeSecret(keychain, { name, value, itemCap }));
   const deleteSecret = async (name: string): Promise<boolean> => {
     const deleted = await inTurn((keychain) => removeSecret(keychain, name));
     if (!deleted) await confirmAbsence();
@@ -132,7 +132,8 @@ async function readSecret(keychain: KeychainPort, name: string): Promise<string 
   const parts: (string | null)[] = [];
   for (const part of meaning?.names ?? []) parts.push(await keychain.getPassword(KEYCHAIN_SERVICE, part));
   const text = meaning === null ? null : joinParts(parts, meaning.digest);
-  if (text === null) throw new CredentialStoreError('corrupt', `The keychain's item ${name} is incomplete. Sign in again: relay keys login.`);
+  if (text === null)
+    throw new CredentialStoreError('corrupt', `The keychain's item ${name} is incomplete. Sign in again: relay keys login.`);
   return text;
 }
 
@@ -178,8 +179,14 @@ function defaultOf(value: unknown): unknown {
 }
 
 function isKeychainPort(value: unknown): value is KeychainPort {
-  return typeof value === 'object' && value !== null
-    && 'getPassword' in value && typeof value.getPassword === 'function'
-    && 'setPassword' in value && typeof value.setPassword === 'function'
-    && 'deletePassword' in value && typeof value.deletePassword === 'function';
+  return (
+    typeof value === 'object' &&
+    value !== null &&
+    'getPassword' in value &&
+    typeof value.getPassword === 'function' &&
+    'setPassword' in value &&
+    typeof value.setPassword === 'function' &&
+    'deletePassword' in value &&
+    typeof value.deletePassword === 'function'
+  );
 }

@@ -30,7 +30,9 @@ export function jsonLine(entry: LogEntry): string {
 
 /** The entry for a person: time of day, level, message and facts. */
 export function humanLine(entry: LogEntry): string {
-  const facts = plainFacts(entry.facts).map(([name, value]) => ` ${name}=${typeof value === 'string' && /[\s"=]/.test(value) ? JSON.stringify(value) : String(value)}`);
+  const facts = plainFacts(entry.facts).map(
+    ([name, value]) => ` ${name}=${typeof value === 'string' && /[\s"=]/.test(value) ? JSON.stringify(value) : String(value)}`,
+  );
   const time = new Date(entry.t).toISOString().slice(11, 19);
   return `${time} ${entry.level.padEnd(5)} ${escapeUnprintable(clean(entry.message))}${escapeUnprintable(facts.join(''))}\n`;
 }

@@ -96,8 +96,9 @@ export function openLogFile({ path, format, maxBytes, keep }: LogFileOptions): L
       }
     }
   };
+  const pendingWork = (): Promise<void> | null => writing ?? (waiting.length > 0 ? start() : null);
   const flush = async (): Promise<void> => {
-    while (writing !== null || waiting.length > 0) await (writing ?? start());
+    for (let work = pendingWork(); work !== null; work = pendingWork()) await work;
   };
   const start = (): Promise<void> => {
     writing = writeWaiting().finally(() => {

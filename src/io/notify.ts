@@ -57,7 +57,11 @@ export function createNotifier(settings: () => NotifySettings, deps: NotifierDep
 }
 
 /** The program that shows a notice on this platform; the texts are parameters of their own, never part of a script. */
-function desktopNotice(platform: NodeJS.Platform, title: string, text: string): { readonly program: string; readonly parameters: readonly string[] } | null {
+function desktopNotice(
+  platform: NodeJS.Platform,
+  title: string,
+  text: string,
+): { readonly program: string; readonly parameters: readonly string[] } | null {
   switch (platform) {
     case 'linux':
       return { program: 'notify-send', parameters: ['--app-name=Relay', '--', title, escapeMarkup(text)] };
@@ -65,7 +69,14 @@ function desktopNotice(platform: NodeJS.Platform, title: string, text: string): 
       return {
         program: 'osascript',
         parameters: [
-          '-e', 'on run argv', '-e', 'display notification (item 2 of argv) with title (item 1 of argv)', '-e', 'end run', title, text,
+          '-e',
+          'on run argv',
+          '-e',
+          'display notification (item 2 of argv) with title (item 1 of argv)',
+          '-e',
+          'end run',
+          title,
+          text,
         ],
       };
     default:

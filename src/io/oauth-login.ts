@@ -1,4 +1,10 @@
-import { AuthorizationResponseError, calculatePKCECodeChallenge, generateRandomCodeVerifier, generateRandomState, validateAuthResponse } from 'oauth4webapi';
+import {
+  AuthorizationResponseError,
+  calculatePKCECodeChallenge,
+  generateRandomCodeVerifier,
+  generateRandomState,
+  validateAuthResponse,
+} from 'oauth4webapi';
 
 import type { OAuthServer } from './oauth-tokens.ts';
 import { CLIENT_ID, exchangeCode } from './oauth-tokens.ts';
@@ -42,9 +48,10 @@ export async function signInWithBrowser(options: BrowserSignIn, signal: AbortSig
     options.show(url);
     void options.open(url).catch(() => {});
     const answer = await answerWithin(listener, server, signal);
-    const result = answer.kind === 'code'
-      ? signInResult(await exchangeCode(server, { code: answer.code, codeVerifier, redirectUri }, signal))
-      : unanswered(answer);
+    const result =
+      answer.kind === 'code'
+        ? signInResult(await exchangeCode(server, { code: answer.code, codeVerifier, redirectUri }, signal))
+        : unanswered(answer);
     if (result.ok) listener.finish('Signed in', 'You can close this tab and go back to the terminal.');
     else listener.finish('Sign-in failed', result.message);
     return result;
@@ -75,9 +82,17 @@ function unanswered(waited: Exclude<Waited, { kind: 'code' }>): SignInResult {
     case 'cancelled':
       return { ok: false, reason: 'cancelled', message: 'The sign-in was cancelled.' };
     case 'timed-out':
-      return { ok: false, reason: 'timed-out', message: 'Nobody signed in within five minutes. Try again, or use --device on a machine without a browser.' };
+      return {
+        ok: false,
+        reason: 'timed-out',
+        message: 'Nobody signed in within five minutes. Try again, or use --device on a machine without a browser.',
+      };
     case 'error':
-      return { ok: false, reason: 'refused', message: `The sign-in server said: ${refusalText(JSON.stringify({ error: waited.error, error_description: waited.description }))}` };
+      return {
+        ok: false,
+        reason: 'refused',
+        message: `The sign-in server said: ${refusalText(JSON.stringify({ error: waited.error, error_description: waited.description }))}`,
+      };
   }
 }
 
@@ -89,7 +104,10 @@ function portsInUse(ports: readonly number[]): SignInResult {
   };
 }
 
-function authorizeUrl(options: BrowserSignIn, request: { readonly state: string; readonly redirectUri: string; readonly codeChallenge: string }): string {
+function authorizeUrl(
+  options: BrowserSignIn,
+  request: { readonly state: string; readonly redirectUri: string; readonly codeChallenge: string },
+): string {
   const query = new URLSearchParams({
     response_type: 'code',
     client_id: CLIENT_ID,

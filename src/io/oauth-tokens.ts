@@ -78,9 +78,10 @@ export function createRefresh(server: Omit<OAuthServer, 'issuer'>): RefreshCrede
 /** Asks the server to forget the credential, best effort, for at most 10 s. False when it did not say yes. */
 export async function revokeCredential(server: OAuthServer, credential: OAuthCredential): Promise<boolean> {
   const { refreshToken, accessToken } = credential;
-  const body: JsonObject = refreshToken === null
-    ? { token: accessToken, token_type_hint: 'access_token' }
-    : { token: refreshToken, token_type_hint: 'refresh_token', client_id: CLIENT_ID };
+  const body: JsonObject =
+    refreshToken === null
+      ? { token: accessToken, token_type_hint: 'access_token' }
+      : { token: refreshToken, token_type_hint: 'refresh_token', client_id: CLIENT_ID };
   const deadline = new AbortController();
   const cancel = server.clock.after(REVOKE_MS, () => deadline.abort());
   const result = await postJson(server, '/oauth/revoke', body, deadline.signal);
@@ -112,7 +113,11 @@ function readTokens(server: OAuthServer, result: WholeResult, old: OAuthCredenti
   const accessToken = stringAt(answer, 'access_token') ?? old?.accessToken;
   const saysNothing = stringAt(answer, 'access_token') === undefined && stringAt(answer, 'refresh_token') === undefined;
   if (accessToken === undefined || saysNothing) {
-    const failure: TransportFailure = { kind: 'invalid-response', code: 'no_tokens', message: 'The sign-in server said yes and gave no tokens.' };
+    const failure: TransportFailure = {
+      kind: 'invalid-response',
+      code: 'no_tokens',
+      message: 'The sign-in server said yes and gave no tokens.',
+    };
     return { kind: 'failed', failure };
   }
   const now = server.clock.now();

@@ -9,9 +9,7 @@ export interface WholeAnswer {
   readonly body: string;
 }
 
-export type WholeResult =
-  | { readonly ok: true; readonly answer: WholeAnswer }
-  | { readonly ok: false; readonly failure: TransportFailure };
+export type WholeResult = { readonly ok: true; readonly answer: WholeAnswer } | { readonly ok: false; readonly failure: TransportFailure };
 
 /** Sends a call and reads its answer whole. One longer than `limitBytes` is an `invalid-response`. Never rejects. */
 export async function sendWhole(
@@ -39,7 +37,10 @@ export function readBody(source: ByteSource, limitBytes: number): Promise<ReadRe
         chunks.push(chunk);
         if (size <= limitBytes) return;
         source.destroy();
-        resolve({ ok: false, failure: { kind: 'invalid-response', code: 'answer_too_large', message: `The answer was longer than ${limitBytes} bytes.` } });
+        resolve({
+          ok: false,
+          failure: { kind: 'invalid-response', code: 'answer_too_large', message: `The answer was longer than ${limitBytes} bytes.` },
+        });
       },
       onEnd: () => resolve({ ok: true, body: Buffer.concat(chunks).toString('utf8') }),
       onFailure: (failure) => resolve({ ok: false, failure }),

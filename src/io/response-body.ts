@@ -38,14 +38,13 @@ export function createResponseBody(control: BodyControl, onClosed: () => void): 
     onClosed();
   };
 
+  const nextChunk = (): Uint8Array | undefined => (state === 'flowing' && sink !== null ? waiting.shift() : undefined);
+
   const deliver = (): void => {
     if (delivering) return;
     delivering = true;
     try {
-      while (state === 'flowing' && sink !== null && waiting.length > 0) {
-        const chunk = waiting.shift();
-        if (chunk !== undefined) sink.onBytes(chunk);
-      }
+      for (let chunk = nextChunk(); chunk !== undefined; chunk = nextChunk()) sink?.onBytes(chunk);
       if (state === 'flowing' && sink !== null && ending !== null) sayEnding(sink, ending);
     } finally {
       delivering = false;

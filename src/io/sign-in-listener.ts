@@ -36,7 +36,12 @@ export async function listenForSignIn(ports: readonly number[], read: ReadCallba
   return null;
 }
 
-async function bindLoopback(wanted: number): Promise<{ readonly servers: readonly Server[]; readonly port: number } | null> {
+interface Bound {
+  readonly servers: readonly Server[];
+  readonly port: number;
+}
+
+async function bindLoopback(wanted: number): Promise<Bound | null> {
   const first = createServer();
   if ((await bind(first, '127.0.0.1', wanted)) !== 'bound') return null;
   const address = first.address();
@@ -59,14 +64,11 @@ function bind(server: Server, host: string, port: number): Promise<'bound' | 'in
   });
 }
 
-function startListener({ servers, port }: { readonly servers: readonly Server[]; readonly port: number }, read: ReadCallback): SignInListener {
+function startListener({ servers, port }: Bound, read: ReadCallback): SignInListener {
   const hosts = new Set([`localhost:${port}`, `127.0.0.1:${port}`, `[::1]:${port}`]);
   let waiting: ServerResponse | null = null;
   let taken = false;
-  let tell: (answer: SignInAnswer) => void = () => {};
-  const answered = new Promise<SignInAnswer>((resolve) => {
-    tell = resolve;
-  });
+  const { promise: answered, resolve: tell } = Promise.withResolvers<SignInAnswer>();
 
   const onRequest = (request: IncomingMessage, response: ServerResponse): void => {
     request.resume();
@@ -74,7 +76,8 @@ function startListener({ servers, port }: { readonly servers: readonly Server[];
     if (refusal !== null) return sendPage(response, refusal, 'Not here', 'Relay is waiting for a sign-in, and this is not it.');
     if (taken) return sendPage(response, 410, 'Already used', 'This sign-in is over. Start another one in the terminal.');
     const answer = read(new URL(request.url ?? '/', 'http://localhost').searchParams);
-    if (answer === null) return sendPage(response, 400, 'Not this sign-in', 'The answer does not belong to the sign-in Relay is waiting for.');
+    if (answer === null)
+      return sendPage(response, 400, 'Not this sign-in', 'The answer does not belong to the sign-in Relay is waiting for.');
     taken = true;
     waiting = response;
     tell(answer);

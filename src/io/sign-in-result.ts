@@ -26,5 +26,5 @@ export function refusalText(body: string): string {
   const error = value?.['error'];
   const text = (isJsonObject(error) ? stringAt(error, 'message') ?? stringAt(error, 'code') : undefined)
     ?? stringAt(value, 'error_description') ?? stringAt(value, 'error') ?? stringAt(value, 'detail') ?? 'no reason given';
-  return text.replaceAll(/[\u0000-\u001f\u007f-\u009f\u2028-\u202e\u2066-\u2069]+/g, ' ').slice(0, 200);
+  return text.replaceAll(/[\p{Cc}\p{Cf}\p{Zl}\p{Zp}]+/gu, ' ').slice(0, 200);
 }

@@ -21,8 +21,6 @@ const UNREACHABLE: Readonly<Record<string, readonly [code: string, says: string]
   UND_ERR_PRX_CONN: ['proxy_failed', 'cannot be reached: the proxy refused'],
 };
 
-const HTTP2_REFUSED_STREAM = 7;
-
 /** Where the exchange stood when it failed. */
 export type ExchangePhase = 'connect' | 'request' | 'headers' | 'body';
 
@@ -31,17 +29,14 @@ export function describeTransportError(error: unknown, phase: ExchangePhase, hos
   const code = codeOf(error);
   const text = error instanceof Error ? error.message : '';
   const failure = (kind: TransportFailure['kind'], ours: string, says: string): TransportFailure => ({
-    kind, code: ours, message: `${host} ${says}.`,
+    kind,
+    code: ours,
+    message: `${host} ${says}.`,
   });
 
   if (CERTIFICATE.test(code)) return failure('certificate-invalid', 'certificate', `has a TLS certificate that is not trusted (${code})`);
   const unreachable = UNREACHABLE[code];
   if (unreachable !== undefined && phase !== 'body') return failure('unreachable', ...unreachable);
-  if (phase !== 'body' && isUnprocessedOverHttp2(error, text)) {
-    return text.includes('GOAWAY') || text.includes('frameError')
-      ? failure('unreachable', 'h2_goaway', 'is closing this HTTP/2 connection and did not take the request')
-      : failure('unreachable', 'h2_refused', 'refused the HTTP/2 stream');
-  }
   if (phase === 'connect') return describeConnectError(code, text, failure);
   return describeExchangeError(code, text, phase, failure);
 }
@@ -55,33 +50,38 @@ function describeConnectError(code: string, text: string, failure: Describe): Tr
   if (text.includes('secure TLS connection was established') || code === 'ECONNRESET' || code === 'UND_ERR_SOCKET') {
     return failure('unreachable', 'connect_reset', 'closed the connection while it was being made');
   }
-  if (code === 'UND_ERR_INVALID_ARG') return failure('unreachable', 'invalid_call', 'was not called: the call has an invalid header or address');
+  if (code === 'UND_ERR_INVALID_ARG')
+    return failure('unreachable', 'invalid_call', 'was not called: the call has an invalid header or address');
   return failure('unreachable', 'connect_failed', `cannot be reached${code === '' ? '' : ` (${code})`}`);
 }
 
 function describeExchangeError(code: string, text: string, phase: ExchangePhase, failure: Describe): TransportFailure {
-  if (code === 'UND_ERR_HEADERS_TIMEOUT') return failure('timed-out', 'headers_timeout', 'took the request and did not begin to answer in time');
+  if (code === 'UND_ERR_HEADERS_TIMEOUT')
+    return failure('timed-out', 'headers_timeout', 'took the request and did not begin to answer in time');
   if (code === 'UND_ERR_BODY_TIMEOUT') return failure('timed-out', 'idle_timeout', 'fell silent in the middle of its answer');
   if (code === 'UND_ERR_HEADERS_OVERFLOW') {
     return failure('invalid-response', 'headers_too_large', 'answered with headers beyond the limit');
   }
   if (code === 'UND_ERR_RES_CONTENT_LENGTH_MISMATCH') return failure('cut', 'eof', 'ended its answer before it was complete');
   // undici 8.12 leaves the parser's own code out, so its words have to tell an early end from a broken message.
-  if (code === 'HTTPParserError' && !text.includes('EOF')) return failure('invalid-response', 'invalid_http', 'answered with something that is not HTTP');
+  if (code === 'HTTPParserError' && !text.includes('EOF'))
+    return failure('invalid-response', 'invalid_http', 'answered with something that is not HTTP');
   if (text === 'bad response' || text === 'bad upgrade') {
     return failure('invalid-response', 'invalid_http', 'answered with a status that nothing asked for');
   }
   if (TLS.test(code)) return failure('cut', 'tls_broken', `broke the TLS connection (${code})`);
-  if (code === 'ECONNRESET' || code === 'EPIPE' || code === 'ETIMEDOUT' || code.startsWith('ERR_HTTP2')) {
-    return failure('cut', 'reset', phase === 'body' ? 'reset the connection in the middle of its answer' : 'reset the connection before it answered');
+  if (code === 'ECONNRESET' || code === 'EPIPE' || code === 'ETIMEDOUT') {
+    return failure(
+      'cut',
+      'reset',
+      phase === 'body' ? 'reset the connection in the middle of its answer' : 'reset the connection before it answered',
+    );
   }
-  return failure('cut', 'eof', phase === 'body' ? 'closed the connection in the middle of its answer' : 'closed the connection before it answered');
-}
-
-/** A refused stream or one above a GOAWAY's last: the server promises not to have looked at it (RFC 9113, 8.7). */
-function isUnprocessedOverHttp2(error: unknown, text: string): boolean {
-  if (typeof error === 'object' && error !== null && 'http2ErrorCode' in error && error.http2ErrorCode === HTTP2_REFUSED_STREAM) return true;
-  return text.includes('"GOAWAY" frame received') || text.includes('"frameError" received - type 1,');
+  return failure(
+    'cut',
+    'eof',
+    phase === 'body' ? 'closed the connection in the middle of its answer' : 'closed the connection before it answered',
+  );
 }
 
 function codeOf(error: unknown): string {

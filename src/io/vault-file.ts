@@ -60,12 +60,14 @@ export function createVaultStore({ path, environment, prompt }: VaultOptions): C
     const record = Object.hasOwn(vault.records, name) ? vault.records[name] : undefined;
     if (record === undefined) return null;
     const text = openRecord(key, name, record);
-    if (text === null) throw new CredentialStoreError('corrupt', `The record of ${name} in ${path} was changed. Sign in again: relay keys login.`);
+    if (text === null)
+      throw new CredentialStoreError('corrupt', `The record of ${name} in ${path} was changed. Sign in again: relay keys login.`);
     return text;
   };
   const emptyVault = async (): Promise<Vault> => {
     const kind = (await theSecret()).kind;
-    const key: KeyDerivation = kind === 'key-file' ? { name: 'key-file' } : { name: 'scrypt', ...SCRYPT, salt: randomBytes(16).toString('base64') };
+    const key: KeyDerivation =
+      kind === 'key-file' ? { name: 'key-file' } : { name: 'scrypt', ...SCRYPT, salt: randomBytes(16).toString('base64') };
     return { version: 1, key, check: sealRecord(await keyFor(key), CHECK_NAME, CHECK_TEXT, randomBytes(IV_BYTES)), records: {} };
   };
   /** Applies a change to the newest file; a change that returns null writes nothing. */
@@ -92,7 +94,8 @@ export function createVaultStore({ path, environment, prompt }: VaultOptions): C
       vault: { ...vault, records: withRecord(vault.records, name, sealRecord(key, name, value, randomBytes(IV_BYTES))) },
       result: null,
     }));
-    if ((await getSecret(name)) !== value) throw new CredentialStoreError('unavailable', `${path} took a secret and did not give the same one back.`);
+    if ((await getSecret(name)) !== value)
+      throw new CredentialStoreError('unavailable', `${path} took a secret and did not give the same one back.`);
   };
   const deleteSecret = async (name: string): Promise<boolean> => {
     if ((await readVault(path)) === null) return false;

@@ -82,5 +82,8 @@ function readDerivation(value: unknown): KeyDerivation | null {
 }
 
 function corrupt(path: string): CredentialStoreError {
-  return new CredentialStoreError('corrupt', `${path} is not a vault Relay can read. Restore it from a backup, or move it away and sign in again: relay keys login.`);
+  return new CredentialStoreError(
+    'corrupt',
+    `${path} is not a vault Relay can read. Restore it from a backup, or move it away and sign in again: relay keys login.`,
+  );
 }

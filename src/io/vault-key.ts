@@ -89,10 +89,16 @@ export async function deriveVaultKey(secret: VaultSecret, derivation: KeyDerivat
   }
   const { n, r, p, salt } = derivation;
   return new Promise((resolve, reject) => {
-    scrypt(secret.passphrase.normalize('NFC'), Buffer.from(salt, 'base64'), KEY_BYTES, { N: n, r, p, maxmem: SCRYPT_MAX_MEMORY }, (error, key) => {
-      if (error === null) resolve(key);
-      else reject(new CredentialStoreError('corrupt', "The vault's key derivation cannot be carried out.", { cause: error }));
-    });
+    scrypt(
+      secret.passphrase.normalize('NFC'),
+      Buffer.from(salt, 'base64'),
+      KEY_BYTES,
+      { N: n, r, p, maxmem: SCRYPT_MAX_MEMORY },
+      (error, key) => {
+        if (error === null) resolve(key);
+        else reject(new CredentialStoreError('corrupt', "The vault's key derivation cannot be carried out.", { cause: error }));
+      },
+    );
   });
 }
 

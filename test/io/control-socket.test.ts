@@ -52,31 +52,50 @@ async function startDaemon(call: ControlHandler['call'] = () => Promise.resolve(
   const calls: unknown[] = [];
   const logged: unknown[] = [];
   const listeners = new Set<(event: unknown) => void>();
-  serveControl(claim, {
-    call(method, params) {
-      calls.push([method, params]);
-      return method === 'status' ? Promise.resolve({ gateway: 'up' }) : call(method, params);
+  serveControl(
+    claim,
+    {
+      call(method, params) {
+        calls.push([method, params]);
+        return method === 'status' ? Promise.resolve({ gateway: 'up' }) : call(method, params);
+      },
+      subscribe(listener) {
+        listeners.add(listener);
+        return () => listeners.delete(listener);
+      },
     },
-    subscribe(listener) {
-      listeners.add(listener);
-      return () => listeners.delete(listener);
-    },
-  }, { error: (message, facts) => logged.push([message, facts]) });
+    { error: (message, facts) => logged.push([message, facts]) },
+  );
   const connection = await connectControl(path, CALL);
   if (connection === null) throw new Error('nobody answers');
-  return { path, claim, connection, calls, logged, emit: (event) => listeners.forEach((listener) => listener(event)), get listeners() { return listeners.size; } };
+  return {
+    path,
+    claim,
+    connection,
+    calls,
+    logged,
+    emit: (event) => listeners.forEach((listener) => listener(event)),
+    get listeners() {
+      return listeners.size;
+    },
+  };
 }
 
-async function raw(path: string, options: { readonly method: string; readonly path: string; readonly body?: string | Buffer }): Promise<{ readonly status: number; readonly body: string }> {
-  return within(new Promise((resolve, reject) => {
-    const call = request({ socketPath: path, method: options.method, path: options.path, agent: false }, (response) => {
-      let body = '';
-      response.on('data', (chunk: Buffer) => (body += chunk.toString()));
-      response.on('end', () => resolve({ status: response.statusCode ?? 0, body }));
-    });
-    call.on('error', reject);
-    call.end(options.body);
-  }));
+async function raw(
+  path: string,
+  options: { readonly method: string; readonly path: string; readonly body?: string | Buffer },
+): Promise<{ readonly status: number; readonly body: string }> {
+  return within(
+    new Promise((resolve, reject) => {
+      const call = request({ socketPath: path, method: options.method, path: options.path, agent: false }, (response) => {
+        let body = '';
+        response.on('data', (chunk: Buffer) => (body += chunk.toString()));
+        response.on('end', () => resolve({ status: response.statusCode ?? 0, body }));
+      });
+      call.on('error', reject);
+      call.end(options.body);
+    }),
+  );
 }
 
 describe('control calls', () => {
@@ -101,7 +120,10 @@ describe('control calls', () => {
 
   test('X06 an error nobody expected stays inside: its name is logged, its text goes nowhere', async () => {
     const { connection, logged } = await startDaemon(() => Promise.reject(new TypeError('Bearer sk-secret')));
-    const error = await connection.call('accounts.list', {}).then(() => null, (reason: unknown) => reason);
+    const error = await connection.call('accounts.list', {}).then(
+      () => null,
+      (reason: unknown) => reason,
+    );
     expect(String(error)).toContain('its log says where');
     expect(JSON.stringify([String(error), logged])).not.toContain('sk-secret');
     expect(logged).toEqual([['a control request failed', { method: 'accounts.list', error: 'TypeError' }]]);
@@ -129,7 +151,10 @@ describe('control calls', () => {
 
   test('a daemon that goes away in the middle is said to be not running', async () => {
     const { connection, claim } = await startDaemon(() => new Promise(() => {}));
-    const pending = connection.call('accounts.list', {}).then(() => null, (reason: unknown) => reason);
+    const pending = connection.call('accounts.list', {}).then(
+      () => null,
+      (reason: unknown) => reason,
+    );
     await waitFor(() => true);
     await claim.release();
     expect(await pending).toMatchObject({ name: 'ControlError', code: 'not_running' });
@@ -274,9 +299,13 @@ describe('where the socket is', () => {
 });
 
 function startClaimant(path: string): { readonly child: ChildProcess; readonly outcome: Promise<string> } {
-  const child = spawn(process.execPath, ['--experimental-strip-types', '--no-warnings', fileURLToPath(new URL('claim-child.ts', import.meta.url)), path], {
-    stdio: ['ignore', 'pipe', 'inherit'],
-  });
+  const child = spawn(
+    process.execPath,
+    ['--experimental-strip-types', '--no-warnings', fileURLToPath(new URL('claim-child.ts', import.meta.url)), path],
+    {
+      stdio: ['ignore', 'pipe', 'inherit'],
+    },
+  );
   onTestFinished(() => void child.kill('SIGKILL'));
   const outcome = new Promise<string>((resolve, reject) => {
     child.stdout?.once('data', (chunk: Buffer) => resolve(chunk.toString().trim()));

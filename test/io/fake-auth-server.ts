@@ -45,14 +45,18 @@ export async function startAuthServer(): Promise<FakeAuthServer> {
     }
     const bound = codes.get(body['code'] ?? '');
     codes.delete(body['code'] ?? '');
-    const challenge = createHash('sha256').update(body['code_verifier'] ?? '').digest('base64url');
-    const fits = bound !== undefined && (bound.challenge === null || bound.challenge === challenge) && bound.redirectUri === body['redirect_uri'];
+    const challenge = createHash('sha256')
+      .update(body['code_verifier'] ?? '')
+      .digest('base64url');
+    const fits =
+      bound !== undefined && (bound.challenge === null || bound.challenge === challenge) && bound.redirectUri === body['redirect_uri'];
     return fits ? { status: 200, body: tokens() } : { status: 400, body: { error: 'invalid_grant', error_description: 'no such code' } };
   };
   const answer = (path: string, body: Readonly<Record<string, string>>): { readonly status: number; readonly body: unknown } => {
     if (path === '/oauth/token') return token(body);
     if (path === '/oauth/revoke') return { status: 200, body: {} };
-    if (path === '/api/accounts/deviceauth/usercode') return { status: 200, body: { device_auth_id: 'dev-1', usercode: 'ABCD-1234', interval: '2' } };
+    if (path === '/api/accounts/deviceauth/usercode')
+      return { status: 200, body: { device_auth_id: 'dev-1', usercode: 'ABCD-1234', interval: '2' } };
     if (path === '/api/accounts/deviceauth/token') {
       if (!server.deviceApproved) return { status: 403, body: {} };
       codes.set('device-code', { challenge: null, redirectUri: `${origin}/deviceauth/callback` });
@@ -73,7 +77,11 @@ export async function startAuthServer(): Promise<FakeAuthServer> {
     else sendJson(response, said.status, said.body);
   });
   const server: FakeAuthServer = {
-    issuer: origin, calls, next, refreshToken: 'refresh-0', deviceApproved: false,
+    issuer: origin,
+    calls,
+    next,
+    refreshToken: 'refresh-0',
+    deviceApproved: false,
     grant: (code, bound) => void codes.set(code, bound),
   };
   return server;

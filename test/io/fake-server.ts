@@ -47,13 +47,16 @@ export function serveHttp(listener: RequestListener): Promise<FakeServer> {
 }
 
 /** An HTTPS server with one of the test certificates. */
-export function serveHttps(certificate: 'valid' | 'expired' | 'other-host' | 'self-signed', listener: RequestListener): Promise<FakeServer> {
+export function serveHttps(
+  certificate: 'valid' | 'expired' | 'other-host' | 'self-signed',
+  listener: RequestListener,
+): Promise<FakeServer> {
   return listen(createHttps({ key: pem('key'), cert: pem(certificate) }, listener), 'https');
 }
 
-/** An HTTP/2 server that speaks nothing else; `prepare` sees it before it listens. */
-export async function serveHttp2(prepare: (server: Http2SecureServer) => void): Promise<FakeServer> {
-  const server = createSecureServer({ key: pem('key'), cert: pem('valid') });
+/** An HTTP/2 server, with HTTP/1.1 beside it or not; `prepare` sees it before it listens. */
+export async function serveHttp2(mode: 'only' | 'allowed', prepare: (server: Http2SecureServer) => void): Promise<FakeServer> {
+  const server = createSecureServer({ key: pem('key'), cert: pem('valid'), allowHTTP1: mode === 'allowed' });
   server.on('sessionError', () => {});
   prepare(server);
   return listen(server, 'https');

@@ -11,7 +11,10 @@ import { describeCredentialStore, LARGE_SIGN_IN } from './credential-store-contr
 const KEYRING = process.env['RELAY_TEST_KEYRING'];
 
 async function refusalOf(promise: Promise<unknown>): Promise<CredentialStoreError> {
-  const error = await promise.then(() => null, (reason: unknown) => reason);
+  const error = await promise.then(
+    () => null,
+    (reason: unknown) => reason,
+  );
   if (!(error instanceof CredentialStoreError)) throw new Error('the keychain did not refuse', { cause: error });
   return error;
 }
@@ -39,7 +42,9 @@ describe.runIf(KEYRING === '1')('a real, open keyring', () => {
 
   test('nothing of the probe is left', async () => {
     await createSystemKeychain(systemClock).probe();
-    const left = execFileSync('sh', ['-c', `secret-tool search --all service relay account probe:${process.pid} 2>&1 || true`], { encoding: 'utf8' });
+    const left = execFileSync('sh', ['-c', `secret-tool search --all service relay account probe:${process.pid} 2>&1 || true`], {
+      encoding: 'utf8',
+    });
     expect(left).not.toContain('attribute.account');
   });
 });

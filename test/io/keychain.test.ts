@@ -1,4 +1,4 @@
-import fc from 'fast-check';
+import * as fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 
 import { CredentialStoreError } from '../../src/core/ports.ts';
@@ -16,23 +16,31 @@ import { fakeKeychain } from './fake-keychain.ts';
 
 function open(keychain: FakeKeychain, over: { readonly itemCap?: number; readonly clock?: FakeClock } = {}): CredentialStore {
   return createKeychain({
-    load: () => Promise.resolve(keychain), clock: over.clock ?? systemClock, timeoutMs: 5_000, itemCap: over.itemCap ?? null, probeName: 'probe:1',
+    load: () => Promise.resolve(keychain),
+    clock: over.clock ?? systemClock,
+    timeoutMs: 5_000,
+    itemCap: over.itemCap ?? null,
+    probeName: 'probe:1',
   });
 }
 
 async function refusalOf(promise: Promise<unknown>): Promise<CredentialStoreError> {
-  const error = await promise.then(() => null, (reason: unknown) => reason);
+  const error = await promise.then(
+    () => null,
+    (reason: unknown) => reason,
+  );
   if (!(error instanceof CredentialStoreError)) throw new Error('the store did not refuse', { cause: error });
   return error;
 }
 
 describe('memory', () => describeCredentialStore(createMemoryStore));
 describe('a keychain', () => describeCredentialStore(() => open(fakeKeychain())));
-describe('a keychain with small items', () => describeCredentialStore(() => {
-  const keychain = fakeKeychain();
-  keychain.cap = 1_280;
-  return open(keychain, { itemCap: 1_280 });
-}));
+describe('a keychain with small items', () =>
+  describeCredentialStore(() => {
+    const keychain = fakeKeychain();
+    keychain.cap = 1_280;
+    return open(keychain, { itemCap: 1_280 });
+  }));
 
 describe('splitting', () => {
   test('a secret that fits stands whole', () => {
@@ -47,13 +55,21 @@ describe('splitting', () => {
   });
 
   test('whatever the text and the cap, parts fit and join to the same text through UTF-8', () => {
-    fc.assert(fc.property(fc.string({ unit: 'grapheme', maxLength: 300 }), fc.integer({ min: 60, max: 120 }), (text, cap) => {
-      const stored = new Map(splitSecret('n', text, cap).map(({ name, value }) => [name, Buffer.from(value).toString('utf8')]));
-      expect([...stored.values()].every((value) => value.length <= cap)).toBe(true);
-      const meaning = readKeychainValue('n', stored.get('n') ?? '');
-      const read = meaning?.kind === 'parts' ? joinParts(meaning.names.map((name) => stored.get(name) ?? null), meaning.digest) : meaning?.text;
-      expect(read).toBe(text.isWellFormed() ? text : Buffer.from(text).toString('utf8'));
-    }));
+    fc.assert(
+      fc.property(fc.string({ unit: 'grapheme', maxLength: 300 }), fc.integer({ min: 60, max: 120 }), (text, cap) => {
+        const stored = new Map(splitSecret('n', text, cap).map(({ name, value }) => [name, Buffer.from(value).toString('utf8')]));
+        expect([...stored.values()].every((value) => value.length <= cap)).toBe(true);
+        const meaning = readKeychainValue('n', stored.get('n') ?? '');
+        const read =
+          meaning?.kind === 'parts'
+            ? joinParts(
+                meaning.names.map((name) => stored.get(name) ?? null),
+                meaning.digest,
+              )
+            : meaning?.text;
+        expect(read).toBe(text.isWellFormed() ? text : Buffer.from(text).toString('utf8'));
+      }),
+    );
   });
 
   test('a secret that looks like an index is kept as parts, so that it is never taken for one', () => {
@@ -121,7 +137,11 @@ describe('a keychain that fails', () => {
     ['K01', 'something nobody has seen', 'unavailable'],
   ])('%s %j is said as %s, with the choices', async (_row, text, state) => {
     const store = createKeychain({
-      load: () => Promise.reject(new Error(text)), clock: systemClock, timeoutMs: 5_000, itemCap: null, probeName: 'probe:1',
+      load: () => Promise.reject(new Error(text)),
+      clock: systemClock,
+      timeoutMs: 5_000,
+      itemCap: null,
+      probeName: 'probe:1',
     });
     const error = await refusalOf(store.get('acc'));
     expect(error.state).toBe(state);
@@ -134,7 +154,10 @@ describe('a keychain that fails', () => {
     let loads = 0;
     const store = createKeychain({
       load: () => (++loads === 1 ? Promise.reject(new Error('libsecret')) : Promise.resolve(keychain)),
-      clock: systemClock, timeoutMs: 5_000, itemCap: null, probeName: 'probe:1',
+      clock: systemClock,
+      timeoutMs: 5_000,
+      itemCap: null,
+      probeName: 'probe:1',
     });
     await refusalOf(store.set('acc', { kind: 'none' }));
     await store.set('acc', { kind: 'none' });

@@ -14,10 +14,16 @@ interface Started {
   readonly extra: Readonly<Record<string, string>>;
 }
 
-function open(settings: Partial<NotifySettings> = {}, over: Partial<NotifierDeps> = {}): { readonly notifier: ReturnType<typeof createNotifier>; readonly started: Started[] } {
+function open(
+  settings: Partial<NotifySettings> = {},
+  over: Partial<NotifierDeps> = {},
+): { readonly notifier: ReturnType<typeof createNotifier>; readonly started: Started[] } {
   const started: Started[] = [];
   const notifier = createNotifier(() => ({ desktop: true, command: null, quietHours: null, ...settings }), {
-    start: (program, parameters, extra) => started.push({ program, parameters, extra }), platform: 'linux', minuteOfDay: () => 12 * 60, ...over,
+    start: (program, parameters, extra) => started.push({ program, parameters, extra }),
+    platform: 'linux',
+    minuteOfDay: () => 12 * 60,
+    ...over,
   });
   return { notifier, started };
 }
@@ -42,11 +48,13 @@ describe('a notice', () => {
     const hostile = { title: '-e do shell script "x"', text: '"; rm -rf / <b>$(id)</b>\u001b[2J Bearer abcdef123456' };
     const linux = open();
     linux.notifier.edge('a', 'c', hostile);
-    expect(linux.started).toEqual([{
-      program: 'notify-send',
-      parameters: ['--app-name=Relay', '--', hostile.title, '"; rm -rf / &lt;b&gt;$(id)&lt;/b&gt;\\u001b[2J Bearer [redacted]'],
-      extra: {},
-    }]);
+    expect(linux.started).toEqual([
+      {
+        program: 'notify-send',
+        parameters: ['--app-name=Relay', '--', hostile.title, '"; rm -rf / &lt;b&gt;$(id)&lt;/b&gt;\\u001b[2J Bearer [redacted]'],
+        extra: {},
+      },
+    ]);
     const mac = open({}, { platform: 'darwin' });
     mac.notifier.edge('a', 'c', hostile);
     expect(mac.started[0]?.program).toBe('osascript');
@@ -60,10 +68,13 @@ describe('a notice', () => {
   test('reaches the user’s command through the environment', () => {
     const { notifier, started } = open({ desktop: false, command: 'my-notify' });
     notifier.edge('work', 'needs-login', NOTICE);
-    expect(started).toEqual([{
-      program: '/bin/sh', parameters: ['-c', 'my-notify'],
-      extra: { RELAY_NOTICE: 'needs-login', RELAY_TITLE: NOTICE.title, RELAY_TEXT: NOTICE.text },
-    }]);
+    expect(started).toEqual([
+      {
+        program: '/bin/sh',
+        parameters: ['-c', 'my-notify'],
+        extra: { RELAY_NOTICE: 'needs-login', RELAY_TITLE: NOTICE.title, RELAY_TEXT: NOTICE.text },
+      },
+    ]);
   });
 
   test('is not shown in quiet hours, nor made up for', () => {

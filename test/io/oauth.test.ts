@@ -24,7 +24,14 @@ import type { FakeAuthServer } from './fake-auth-server.ts';
 import { ISSUED_ACCESS, startAuthServer } from './fake-auth-server.ts';
 
 const NEVER = new AbortController().signal;
-const OLD: OAuthCredential = { kind: 'oauth', accessToken: 'old-access', refreshToken: 'refresh-0', idToken: 'old-id', expiresAt: 5, refreshedAt: 1 };
+const OLD: OAuthCredential = {
+  kind: 'oauth',
+  accessToken: 'old-access',
+  refreshToken: 'refresh-0',
+  idToken: 'old-id',
+  expiresAt: 5,
+  refreshedAt: 1,
+};
 
 function serverAt(issuer: string, clock: FakeClock = fakeClock()): OAuthServer {
   const upstream = createUpstream({ useProxyEnv: false, clock: systemClock });
@@ -33,15 +40,28 @@ function serverAt(issuer: string, clock: FakeClock = fakeClock()): OAuthServer {
 }
 
 /** What came back to a page opened in a browser, with the headers a test cares for. */
-async function get(url: string, headers: Record<string, string> = {}, method = 'GET'): Promise<{ readonly status: number; readonly text: string; readonly csp: string }> {
+async function get(
+  url: string,
+  headers: Record<string, string> = {},
+  method = 'GET',
+): Promise<{ readonly status: number; readonly text: string; readonly csp: string }> {
   const { port, pathname, search } = new URL(url);
-  return within(new Promise((resolve, reject) => {
-    request({ host: '127.0.0.1', port, path: pathname + search, method, headers: { host: `localhost:${port}`, ...headers } }, (response) => {
-      let text = '';
-      response.on('data', (chunk: Buffer) => (text += chunk.toString()));
-      response.on('end', () => resolve({ status: response.statusCode ?? 0, text, csp: String(response.headers['content-security-policy']) }));
-    }).on('error', reject).end();
-  }));
+  return within(
+    new Promise((resolve, reject) => {
+      request(
+        { host: '127.0.0.1', port, path: pathname + search, method, headers: { host: `localhost:${port}`, ...headers } },
+        (response) => {
+          let text = '';
+          response.on('data', (chunk: Buffer) => (text += chunk.toString()));
+          response.on('end', () =>
+            resolve({ status: response.statusCode ?? 0, text, csp: String(response.headers['content-security-policy']) }),
+          );
+        },
+      )
+        .on('error', reject)
+        .end();
+    }),
+  );
 }
 
 interface Started {
@@ -59,15 +79,18 @@ async function startSignIn(over: Partial<BrowserSignIn> = {}): Promise<Started> 
   const clock = fakeClock();
   const abort = new AbortController();
   const shown: string[] = [];
-  const result = signInWithBrowser({
-    server: serverAt(auth.issuer, clock),
-    open: () => Promise.reject(new Error('no browser here')),
-    show: (url) => shown.push(url),
-    account: 'current',
-    workspaceIds: null,
-    ports: [0],
-    ...over,
-  }, abort.signal);
+  const result = signInWithBrowser(
+    {
+      server: serverAt(auth.issuer, clock),
+      open: () => Promise.reject(new Error('no browser here')),
+      show: (url) => shown.push(url),
+      account: 'current',
+      workspaceIds: null,
+      ports: [0],
+      ...over,
+    },
+    abort.signal,
+  );
   onTestFinished(() => abort.abort());
   const url = new URL(await waitFor(() => shown[0]));
   const redirect = url.searchParams.get('redirect_uri') ?? '';
@@ -80,8 +103,13 @@ describe('signing in with a browser', () => {
     const { auth, authorize, redirect, state, result } = await startSignIn();
     expect(redirect).toMatch(/^http:\/\/localhost:\d+\/auth\/callback$/);
     expect(Object.fromEntries(authorize.searchParams)).toMatchObject({
-      response_type: 'code', client_id: CLIENT_ID, code_challenge_method: 'S256', scope: 'openid profile email offline_access',
-      id_token_add_organizations: 'true', codex_cli_simplified_flow: 'true', originator: 'relay',
+      response_type: 'code',
+      client_id: CLIENT_ID,
+      code_challenge_method: 'S256',
+      scope: 'openid profile email offline_access',
+      id_token_add_organizations: 'true',
+      codex_cli_simplified_flow: 'true',
+      originator: 'relay',
     });
     expect(authorize.searchParams.has('prompt')).toBe(false);
     expect(state).toHaveLength(43);
@@ -92,10 +120,17 @@ describe('signing in with a browser', () => {
     expect(await result).toEqual({
       ok: true,
       credential: {
-        kind: 'oauth', accessToken: ISSUED_ACCESS, refreshToken: 'refresh-1', idToken: expect.any(String), expiresAt: 1_800_000_000_000, refreshedAt: FAKE_START,
+        kind: 'oauth',
+        accessToken: ISSUED_ACCESS,
+        refreshToken: 'refresh-1',
+        idToken: expect.any(String),
+        expiresAt: 1_800_000_000_000,
+        refreshedAt: FAKE_START,
       },
     });
-    expect(auth.calls).toMatchObject([{ path: '/oauth/token', contentType: 'application/x-www-form-urlencoded', userAgent: 'relay/1.2.3' }]);
+    expect(auth.calls).toMatchObject([
+      { path: '/oauth/token', contentType: 'application/x-www-form-urlencoded', userAgent: 'relay/1.2.3' },
+    ]);
   });
 
   test('a second account goes through the account chooser, and a workspace can be demanded', async () => {
@@ -179,40 +214,65 @@ describe('signing in with a browser', () => {
     const { redirect } = await startSignIn({ ports: [port, 0] });
     expect(redirect).not.toContain(`:${port}/`);
     const auth = await startAuthServer();
-    const refused = await signInWithBrowser({
-      server: serverAt(auth.issuer), open: () => Promise.resolve(), show: () => {}, account: 'current', workspaceIds: null, ports: [port],
-    }, NEVER);
+    const refused = await signInWithBrowser(
+      {
+        server: serverAt(auth.issuer),
+        open: () => Promise.resolve(),
+        show: () => {},
+        account: 'current',
+        workspaceIds: null,
+        ports: [port],
+      },
+      NEVER,
+    );
     expect(refused).toMatchObject({ ok: false, reason: 'unavailable' });
     expect(refused.ok ? '' : refused.message).toContain('--device');
   });
 
-  const hasIpv6 = Object.values(networkInterfaces()).flat().some((address) => address?.address === '::1');
+  const hasIpv6 = Object.values(networkInterfaces())
+    .flat()
+    .some((address) => address?.address === '::1');
 
   test.runIf(hasIpv6)('P07 the listener also takes ::1, since localhost may mean it', async () => {
     const { redirect, state, result } = await startSignIn();
     const { port } = new URL(redirect);
-    const status = await within(new Promise<number>((resolve, reject) => {
-      request({ host: '::1', port, path: `/auth/callback?code=code-1&state=${state}`, headers: { host: `localhost:${port}` } }, (response) => {
-        response.resume();
-        resolve(response.statusCode ?? 0);
-      }).on('error', reject).end();
-    }));
+    const status = await within(
+      new Promise<number>((resolve, reject) => {
+        request(
+          { host: '::1', port, path: `/auth/callback?code=code-1&state=${state}`, headers: { host: `localhost:${port}` } },
+          (response) => {
+            response.resume();
+            resolve(response.statusCode ?? 0);
+          },
+        )
+          .on('error', reject)
+          .end();
+      }),
+    );
     expect(status).toBe(200);
     expect(await result).toMatchObject({ ok: true });
   });
 });
 
-describe('signing in on another device', () => {
-  async function startDevice(): Promise<{ readonly auth: FakeAuthServer; readonly clock: FakeClock; readonly code: DeviceCode; readonly result: Promise<SignInResult>; readonly abort: AbortController }> {
-    const auth = await startAuthServer();
-    const clock = fakeClock();
-    const abort = new AbortController();
-    const shown: DeviceCode[] = [];
-    const result = signInWithDevice({ server: serverAt(auth.issuer, clock), show: (code) => shown.push(code) }, abort.signal);
-    return { auth, clock, abort, result, code: await waitFor(() => shown[0]) };
-  }
-  const polls = (auth: FakeAuthServer): number => auth.calls.filter((call) => call.path.endsWith('deviceauth/token')).length;
+interface StartedDevice {
+  readonly auth: FakeAuthServer;
+  readonly clock: FakeClock;
+  readonly code: DeviceCode;
+  readonly result: Promise<SignInResult>;
+  readonly abort: AbortController;
+}
 
+async function startDevice(): Promise<StartedDevice> {
+  const auth = await startAuthServer();
+  const clock = fakeClock();
+  const abort = new AbortController();
+  const shown: DeviceCode[] = [];
+  const result = signInWithDevice({ server: serverAt(auth.issuer, clock), show: (code) => shown.push(code) }, abort.signal);
+  return { auth, clock, abort, result, code: await waitFor(() => shown[0]) };
+}
+const polls = (auth: FakeAuthServer): number => auth.calls.filter((call) => call.path.endsWith('deviceauth/token')).length;
+
+describe('signing in on another device', () => {
   test('shows an address and a code, asks at the given interval, and yields a credential', async () => {
     const { auth, clock, code, result } = await startDevice();
     expect(code).toEqual({ url: `${auth.issuer}/codex/device`, userCode: 'ABCD-1234', expiresAt: FAKE_START + 900_000 });
@@ -225,12 +285,18 @@ describe('signing in on another device', () => {
     await waitFor(() => clock.nextIn === 2_000);
     clock.advance(2_000);
     expect(await result).toMatchObject({ ok: true, credential: { accessToken: ISSUED_ACCESS } });
-    expect(auth.calls.at(-1)).toMatchObject({ path: '/oauth/token', body: { code_verifier: 'v', redirect_uri: `${auth.issuer}/deviceauth/callback` } });
+    expect(auth.calls.at(-1)).toMatchObject({
+      path: '/oauth/token',
+      body: { code_verifier: 'v', redirect_uri: `${auth.issuer}/deviceauth/callback` },
+    });
   });
 
   test('a server that is broken for a while is asked again', async () => {
     const { auth, clock, result } = await startDevice();
-    auth.next.push({ path: '/api/accounts/deviceauth/token', status: 502, body: '<html>' }, { path: '/api/accounts/deviceauth/token', status: 429, body: {} });
+    auth.next.push(
+      { path: '/api/accounts/deviceauth/token', status: 502, body: '<html>' },
+      { path: '/api/accounts/deviceauth/token', status: 429, body: {} },
+    );
     auth.deviceApproved = true;
     for (let round = 0; round < 3; round++) {
       await waitFor(() => clock.nextIn === 2_000);
@@ -268,18 +334,28 @@ describe('renewing', () => {
     const auth = await startAuthServer();
     const refresh = createRefresh(serverAt(auth.issuer));
     const renewed = await refresh(auth.issuer, OLD, NEVER);
-    expect(renewed).toMatchObject({ ok: true, credential: { accessToken: ISSUED_ACCESS, refreshToken: 'refresh-1', expiresAt: 1_800_000_000_000, refreshedAt: FAKE_START } });
-    expect(auth.calls).toEqual([{
-      path: '/oauth/token', contentType: 'application/json', userAgent: 'relay/1.2.3',
-      body: { client_id: CLIENT_ID, grant_type: 'refresh_token', refresh_token: 'refresh-0' },
-    }]);
+    expect(renewed).toMatchObject({
+      ok: true,
+      credential: { accessToken: ISSUED_ACCESS, refreshToken: 'refresh-1', expiresAt: 1_800_000_000_000, refreshedAt: FAKE_START },
+    });
+    expect(auth.calls).toEqual([
+      {
+        path: '/oauth/token',
+        contentType: 'application/json',
+        userAgent: 'relay/1.2.3',
+        body: { client_id: CLIENT_ID, grant_type: 'refresh_token', refresh_token: 'refresh-0' },
+      },
+    ]);
   });
 
   test('what the answer leaves out keeps its old value, and expires_in counts where the token does not say', async () => {
     const auth = await startAuthServer();
     auth.next.push({ path: '/oauth/token', status: 200, body: { access_token: 'opaque', expires_in: 60 } });
     const renewed = await createRefresh(serverAt(auth.issuer))(auth.issuer, OLD, NEVER);
-    expect(renewed).toEqual({ ok: true, credential: { ...OLD, accessToken: 'opaque', expiresAt: FAKE_START + 60_000, refreshedAt: FAKE_START } });
+    expect(renewed).toEqual({
+      ok: true,
+      credential: { ...OLD, accessToken: 'opaque', expiresAt: FAKE_START + 60_000, refreshedAt: FAKE_START },
+    });
   });
 
   test('a refusal is handed on as it was told', async () => {
@@ -297,7 +373,11 @@ describe('renewing', () => {
   ])('a yes with %s is no answer and no refusal', async (_what, body) => {
     const auth = await startAuthServer();
     auth.next.push({ path: '/oauth/token', status: 200, body });
-    expect(await createRefresh(serverAt(auth.issuer))(auth.issuer, OLD, NEVER)).toMatchObject({ ok: false, kind: 'unreachable', code: 'no_tokens' });
+    expect(await createRefresh(serverAt(auth.issuer))(auth.issuer, OLD, NEVER)).toMatchObject({
+      ok: false,
+      kind: 'unreachable',
+      code: 'no_tokens',
+    });
   });
 
   test('a server that cannot be reached is said so, and no token is in the message', async () => {
@@ -308,7 +388,10 @@ describe('renewing', () => {
 
   test('without a refresh token nothing is sent', async () => {
     const auth = await startAuthServer();
-    expect(await createRefresh(serverAt(auth.issuer))(auth.issuer, { ...OLD, refreshToken: null }, NEVER)).toMatchObject({ ok: false, code: 'no_refresh_token' });
+    expect(await createRefresh(serverAt(auth.issuer))(auth.issuer, { ...OLD, refreshToken: null }, NEVER)).toMatchObject({
+      ok: false,
+      code: 'no_refresh_token',
+    });
     expect(auth.calls).toEqual([]);
   });
 });
@@ -330,39 +413,66 @@ describe('revoking', () => {
   });
 });
 
-describe('taking over Codex’s auth.json', () => {
-  const read = (content: string): ReturnType<typeof importCodexAuth> => {
-    const folder = mkdtempSync(join(tmpdir(), 'relay-import-'));
-    onTestFinished(() => rmSync(folder, { recursive: true, force: true }));
-    writeFileSync(join(folder, 'auth.json'), content);
-    return importCodexAuth(join(folder, 'auth.json'), { now: FAKE_START, readExpiry: (token) => readClaims(token)?.expiresAt ?? null });
-  };
+const read = (content: string): ReturnType<typeof importCodexAuth> => {
+  const folder = mkdtempSync(join(tmpdir(), 'relay-import-'));
+  onTestFinished(() => rmSync(folder, { recursive: true, force: true }));
+  writeFileSync(join(folder, 'auth.json'), content);
+  return importCodexAuth(join(folder, 'auth.json'), { now: FAKE_START, readExpiry: (token) => readClaims(token)?.expiresAt ?? null });
+};
 
+describe('taking over Codex’s auth.json', () => {
   test('a ChatGPT sign-in becomes a credential, with the warning that it has moved', async () => {
-    const imported = await read(JSON.stringify({
-      auth_mode: 'chatgpt', OPENAI_API_KEY: null, last_refresh: '2026-11-01T00:00:00Z',
-      tokens: { id_token: 'id', access_token: ISSUED_ACCESS, refresh_token: 'r', account_id: 'ws-1' },
-    }));
+    const imported = await read(
+      JSON.stringify({
+        auth_mode: 'chatgpt',
+        OPENAI_API_KEY: null,
+        last_refresh: '2026-11-01T00:00:00Z',
+        tokens: { id_token: 'id', access_token: ISSUED_ACCESS, refresh_token: 'r', account_id: 'ws-1' },
+      }),
+    );
     expect(imported).toMatchObject({
-      provider: 'chatgpt', workspaceId: 'ws-1',
-      credential: { kind: 'oauth', accessToken: ISSUED_ACCESS, refreshToken: 'r', idToken: 'id', expiresAt: 1_800_000_000_000, refreshedAt: Date.UTC(2026, 10, 1) },
+      provider: 'chatgpt',
+      workspaceId: 'ws-1',
+      credential: {
+        kind: 'oauth',
+        accessToken: ISSUED_ACCESS,
+        refreshToken: 'r',
+        idToken: 'id',
+        expiresAt: 1_800_000_000_000,
+        refreshedAt: Date.UTC(2026, 10, 1),
+      },
     });
     expect(imported.warning).toContain('codex login');
   });
 
   test('an API key goes to the platform', async () => {
-    expect(await read('{"OPENAI_API_KEY":"sk-1"}')).toMatchObject({ provider: 'openai', credential: { kind: 'api-key', apiKey: 'sk-1' }, warning: null });
-    expect(await read('{"auth_mode":"apikey","OPENAI_API_KEY":"sk-1","tokens":{"access_token":"a"}}')).toMatchObject({ provider: 'openai' });
+    expect(await read('{"OPENAI_API_KEY":"sk-1"}')).toMatchObject({
+      provider: 'openai',
+      credential: { kind: 'api-key', apiKey: 'sk-1' },
+      warning: null,
+    });
+    expect(await read('{"auth_mode":"apikey","OPENAI_API_KEY":"sk-1","tokens":{"access_token":"a"}}')).toMatchObject({
+      provider: 'openai',
+    });
   });
 
-  test.each(['', '[]', '{}', '{"tokens":{}}', '{"tokens":{"access_token":""}}', '{"auth_mode":"apikey"}', '{"auth_mode":"chatgpt","OPENAI_API_KEY":"sk-secret"}'])(
-    '%j is refused by the file’s name, never with its content', async (content) => {
-      const error = await read(content).then(() => null, (reason: unknown) => reason);
-      expect(error).toMatchObject({ name: 'CommandError', exitCode: 1 });
-      expect(String(error)).toContain('auth.json');
-      expect(String(error)).not.toContain('sk-secret');
-    },
-  );
+  test.each([
+    '',
+    '[]',
+    '{}',
+    '{"tokens":{}}',
+    '{"tokens":{"access_token":""}}',
+    '{"auth_mode":"apikey"}',
+    '{"auth_mode":"chatgpt","OPENAI_API_KEY":"sk-secret"}',
+  ])('%j is refused by the file’s name, never with its content', async (content) => {
+    const error = await read(content).then(
+      () => null,
+      (reason: unknown) => reason,
+    );
+    expect(error).toMatchObject({ name: 'CommandError', exitCode: 1 });
+    expect(String(error)).toContain('auth.json');
+    expect(String(error)).not.toContain('sk-secret');
+  });
 
   test('a file that is not there is said so', async () => {
     await expect(importCodexAuth('/nonexistent/auth.json', { now: 0, readExpiry: () => null })).rejects.toThrow('There is no file');

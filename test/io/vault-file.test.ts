@@ -24,7 +24,10 @@ function withKeyFile(folder = freshFolder()): { readonly path: string; readonly 
 }
 
 async function refusalOf(promise: Promise<unknown>): Promise<CredentialStoreError> {
-  const error = await promise.then(() => null, (reason: unknown) => reason);
+  const error = await promise.then(
+    () => null,
+    (reason: unknown) => reason,
+  );
   if (!(error instanceof CredentialStoreError)) throw new Error('the store did not refuse', { cause: error });
   return error;
 }
@@ -51,8 +54,13 @@ describe('the vault', () => {
   test('two processes writing at once lose nothing of each other’s', async () => {
     const { open } = withKeyFile();
     const stores = Array.from({ length: 4 }, open);
-    await Promise.all(stores.flatMap((store, s) => Array.from({ length: 5 }, (_, n) => store.set(`acc_${s}_${n}`, { kind: 'api-key', apiKey: `${s}.${n}` }))));
-    for (let s = 0; s < 4; s++) for (let n = 0; n < 5; n++) expect(await open().get(`acc_${s}_${n}`)).toEqual({ kind: 'api-key', apiKey: `${s}.${n}` });
+    await Promise.all(
+      stores.flatMap((store, s) =>
+        Array.from({ length: 5 }, (_, n) => store.set(`acc_${s}_${n}`, { kind: 'api-key', apiKey: `${s}.${n}` })),
+      ),
+    );
+    for (let s = 0; s < 4; s++)
+      for (let n = 0; n < 5; n++) expect(await open().get(`acc_${s}_${n}`)).toEqual({ kind: 'api-key', apiKey: `${s}.${n}` });
   });
 
   test('a record moved to another name does not open', async () => {
@@ -86,15 +94,19 @@ describe('the vault', () => {
     expect(seals.size).toBe(3);
   });
 
-  test.each(['', '{', '[]', '{"version":2}', '{"version":1,"key":{"name":"scrypt","n":2,"r":8,"p":1,"salt":"AA=="},"check":{"iv":"","tag":"","data":""},"records":{}}'])(
-    'the text %j is no vault: said so, and left as it is', async (text) => {
-      const { path, open } = withKeyFile();
-      writeFileSync(path, text);
-      expect((await refusalOf(open().get('acc'))).state).toBe('corrupt');
-      expect((await refusalOf(open().set('acc', { kind: 'none' }))).state).toBe('corrupt');
-      expect(readFileSync(path, 'utf8')).toBe(text);
-    },
-  );
+  test.each([
+    '',
+    '{',
+    '[]',
+    '{"version":2}',
+    '{"version":1,"key":{"name":"scrypt","n":2,"r":8,"p":1,"salt":"AA=="},"check":{"iv":"","tag":"","data":""},"records":{}}',
+  ])('the text %j is no vault: said so, and left as it is', async (text) => {
+    const { path, open } = withKeyFile();
+    writeFileSync(path, text);
+    expect((await refusalOf(open().get('acc'))).state).toBe('corrupt');
+    expect((await refusalOf(open().set('acc', { kind: 'none' }))).state).toBe('corrupt');
+    expect(readFileSync(path, 'utf8')).toBe(text);
+  });
 
   test('a lock left by a killed process is taken over', async () => {
     const { path, open } = withKeyFile();
@@ -109,7 +121,8 @@ describe('the vault', () => {
 describe('the vault’s key', () => {
   test('a passphrase opens the vault, and another does not', async () => {
     const path = join(freshFolder(), 'vault.json');
-    const open = (passphrase: string): CredentialStore => createVaultStore({ path, environment: { RELAY_VAULT_PASSPHRASE: passphrase }, prompt: null });
+    const open = (passphrase: string): CredentialStore =>
+      createVaultStore({ path, environment: { RELAY_VAULT_PASSPHRASE: passphrase }, prompt: null });
     await open('right').setSecret('s', 'v');
     expect(await open('right').getSecret('s')).toBe('v');
     const error = await refusalOf(open('wrong').getSecret('s'));
