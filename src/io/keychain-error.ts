@@ -2,7 +2,10 @@ import { CredentialStoreError } from '../core/ports.ts';
 
 const CHOICES = 'or choose the vault: relay config set keychain file';
 
-/** What keytar and the libraries below it say, and what it means; texts seen with libsecret 0.20 and keytar 7.10, 2026-11. */
+/**
+ * What keytar and the libraries below it say, and what it means. The texts of D-Bus and libsecret were seen with keytar 7.10
+ * and libsecret 0.20, 2026-11; those of macOS are the system's own names for its errors, not seen here.
+ */
 const MEANINGS: readonly (readonly [pattern: RegExp, state: CredentialStoreError['state'], message: string])[] = [
   [
     /locked collection|prompt was dismissed|IsLocked|interaction is not allowed|keychain .*locked/i,

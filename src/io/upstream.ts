@@ -6,7 +6,7 @@ import { isLoopbackHost } from '../core/config.ts';
 import type { Clock, Send } from '../core/ports.ts';
 import { CALL_CANCELLED, exchange } from './exchange.ts';
 
-/** Bytes of response headers Relay takes; the ChatGPT backend sends about 6 KiB, observed 2026-11. */
+/** Bytes of response headers Relay takes: four times Node's own limit. */
 const MAX_HEADER_BYTES = 64 * 1024;
 /** An idle socket is kept this long: long enough for a client's next turn, shorter than a NAT forgets. */
 const KEEP_ALIVE_MS = 30_000;

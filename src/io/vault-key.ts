@@ -22,7 +22,7 @@ export interface VaultEnvironment {
 }
 
 export const KEY_BYTES = 32;
-/** About 128 MiB and 0.8 s on a small machine: OWASP's floor for scrypt, 2026. */
+/** What OWASP recommends for scrypt: about 128 MiB, and 0.8 s on a small machine. */
 export const SCRYPT = { n: 2 ** 17, r: 8, p: 1 } as const;
 const SCRYPT_MAX_MEMORY = 256 * 1024 * 1024;
 const MAX_SECRET_FILE_BYTES = 64 * 1024;
