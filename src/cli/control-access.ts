@@ -1,6 +1,8 @@
 import type { Config } from '../core/config.ts';
 import type { StatusView } from '../core/views.ts';
-import type { Control } from '../control/control.ts';
+import type { Control, ControlResult } from '../control/control.ts';
+import type { ControlMethod, ControlParams } from '../core/control-messages.ts';
+import type { JsonObject } from '../core/json.ts';
 import { createControl } from '../control/create-control.ts';
 import { ControlError } from '../control/control.ts';
 import { modelViews, providerViews, servedModels } from '../daemon/control-reads.ts';
@@ -35,6 +37,51 @@ export async function findDaemon(context: CommandContext): Promise<ControlConnec
 }
 
 /**
+ * A control that follows the daemon as it comes and goes, for screens that stay open: each call goes to the daemon while
+ * one runs, else over the files, which are held for that call only.
+ */
+export function followDaemon(context: CommandContext): Control & { events(listener: (event: JsonObject) => void): () => void } {
+  let daemon: ControlConnection | null = null;
+  const listeners = new Set<(event: JsonObject) => void>();
+  const find = async (): Promise<ControlConnection | null> => {
+    if (daemon !== null) return daemon;
+    const found = await findDaemon(context);
+    if (found === null || daemon !== null) return daemon;
+    daemon = found;
+    found.events({
+      onEvent: (event) => listeners.forEach((listener) => listener(event)),
+      onEnd: () => {
+        daemon = null;
+      },
+    });
+    return found;
+  };
+  const overFiles = async <M extends ControlMethod>(method: M, params: ControlParams<M>): Promise<ControlResult<M>> => {
+    let result: Promise<ControlResult<M>> | null = null;
+    await openControl(context, async ({ control }) => {
+      result = control.call(method, params);
+      await result;
+    });
+    return result ?? Promise.reject(new ControlError('not_running', 'Relay is not running.'));
+  };
+  return {
+    async call(method, params) {
+      const running = await find();
+      if (running === null) return overFiles(method, params);
+      return running.call(method, params).catch((error: unknown) => {
+        if (!(error instanceof ControlError) || error.code !== 'not_running') throw error;
+        daemon = null;
+        return overFiles(method, params);
+      });
+    },
+    events(listener) {
+      listeners.add(listener);
+      return () => listeners.delete(listener);
+    },
+  };
+}
+
+/**
  * Runs `work` with a control over this home: the daemon's while one runs, so that nothing is written behind its back;
  * else over the files themselves, held by a lock while the work lasts.
  */
@@ -53,6 +100,7 @@ export async function openControl(context: CommandContext, work: (access: Contro
     });
     const ledger = offlineLedger(home, context);
     const control = createControl(workshop.control, {
+      ping: () => Promise.resolve({ url: null, pid: process.pid }),
       async status() {
         const accounts = workshop.pool.views();
         return {

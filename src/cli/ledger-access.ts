@@ -4,19 +4,12 @@ import type { CommandContext } from './context.ts';
 import type { ControlAccess } from './control-access.ts';
 import { openControl } from './control-access.ts';
 import type { RequestQuery, UsageData } from './usage-data.ts';
-import type { UsageDependencies } from './usage.ts';
 
 const PAGE = 500;
 
-/** Runs `work` with the ledger as commands read it, and the live screen over it. */
-export async function openLedger(context: CommandContext, work: (ledger: UsageDependencies) => Promise<void>): Promise<void> {
-  await openControl(context, (access) => work({
-    data: usageData(access),
-    openScreen: async () => {
-      const { openUsageScreen } = await import('./usage-screen.ts');
-      await openUsageScreen(access, context);
-    },
-  }));
+/** Runs `work` with the ledger as commands read it. */
+export async function openLedger(context: CommandContext, work: (data: UsageData) => Promise<void>): Promise<void> {
+  await openControl(context, (access) => work(usageData(access)));
 }
 
 /** The ledger behind a control. */

@@ -16,7 +16,7 @@ import { registerLogs } from './logs.ts';
 import { registerModels } from './models.ts';
 import { registerRun } from './run.ts';
 import { registerShow } from './show.ts';
-import { registerUsage } from './usage.ts';
+import { registerUsage, runUsage, wantsScreen } from './usage.ts';
 import { VERSION } from './version.ts';
 
 /** Builds the program: every command registered, nothing loaded that only one of them needs. */
@@ -40,19 +40,22 @@ Examples:
   registerModels(program, context);
   registerRun(program, context);
   registerUsage(program, async (options) => {
+    if (wantsScreen(options, context)) {
+      const { openUsageScreen } = await import('./usage-screen.ts');
+      return openUsageScreen(context);
+    }
     const { openLedger } = await import('./ledger-access.ts');
-    const { runUsage } = await import('./usage.ts');
-    await openLedger(context, (ledger) => runUsage(options, context, ledger));
+    await openLedger(context, (data) => runUsage(options, context, data));
   });
   registerLogs(program, async (options) => {
     const { openLedger } = await import('./ledger-access.ts');
     const { runLogs } = await import('./logs.ts');
-    await openLedger(context, ({ data }) => runLogs(options, context, data));
+    await openLedger(context, (data) => runLogs(options, context, data));
   });
   registerShow(program, async (id, options) => {
     const { openLedger } = await import('./ledger-access.ts');
     const { runShow } = await import('./show.ts');
-    await openLedger(context, ({ data }) => runShow(id, options, context, data));
+    await openLedger(context, (data) => runShow(id, options, context, data));
   });
   registerLedger(program, context);
   registerConfig(program, context);

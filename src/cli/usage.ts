@@ -25,13 +25,6 @@ export interface UsageOptions {
   readonly by?: string;
 }
 
-/** What `relay usage` works with: the ledger, and the live screen for when a person looks. */
-export interface UsageDependencies {
-  readonly data: UsageData;
-  /** Opens the screen and resolves when it is closed. */
-  readonly openScreen: () => Promise<void>;
-}
-
 /** Adds `relay usage` to the program; `run` does the work. */
 export function registerUsage(program: Command, run: (options: UsageOptions) => Promise<void>): void {
   program
@@ -52,10 +45,9 @@ Examples:
     .action((options: UsageOptions) => run(options));
 }
 
-/** `relay usage`: the live screen on a terminal, a report where data was asked for. */
-export async function runUsage(options: UsageOptions, context: CommandContext, { data, openScreen }: UsageDependencies): Promise<void> {
+/** `relay usage` where it is not the live screen: a table, JSON or CSV. */
+export async function runUsage(options: UsageOptions, context: CommandContext, data: Pick<UsageData, 'report'>): Promise<void> {
   if (options.json && options.csv) throw new CommandError(EXIT.usage, '--json and --csv exclude each other');
-  if (wantsScreen(options, context)) return openScreen();
   const now = context.clock.now();
   const query = usageQuery(options, now);
   const report = await data.report(query);

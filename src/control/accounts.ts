@@ -72,16 +72,7 @@ export function accountHandlers(deps: AccountDeps): Pick<ControlHandlers, Accoun
       const account = find(name);
       const credential = await deps.credentials.get(account.id).catch(() => null);
       const revoked = credential === null ? false : await deps.revoke(account, credential);
-      await deps.credentials.delete(account.id).catch(asControlError);
-      deps.forget(account.id);
-      await deps.state.update((state) => {
-        const { [account.id]: _gone, ...health } = state.health;
-        return {
-          ...state, health,
-          accounts: state.accounts.filter(({ id }) => id !== account.id),
-          catalogues: state.catalogues.filter(({ accountId }) => accountId !== account.id),
-        };
-      });
+      await forgetAccount(account, deps);
       return { revoked };
     },
     'accounts.rename': async ({ name, to }) => {
@@ -135,7 +126,26 @@ async function addAccount(params: ControlParams<'accounts.add'>, deps: AccountDe
     termsAcceptedAt: isSecondChatGpt ? (current.termsAcceptedAt ?? now) : current.termsAcceptedAt,
   }));
   const test = params.verify ? await deps.test(account) : null;
+  // A sign-in is kept all the same: the check may have spent its refresh token, and the new one must not be lost.
+  if (test !== null && !test.ok && params.credential.kind !== 'oauth') {
+    await forgetAccount(account, deps);
+    throw new ControlError('invalid', `Not added: ${test.detail}. Mend that, or add it unchecked with --no-verify.`);
+  }
   return { account: await show(account.id), test };
+}
+
+/** Takes an account and all that is kept of it out of Relay. */
+async function forgetAccount(account: Account, deps: AccountDeps): Promise<void> {
+  await deps.credentials.delete(account.id).catch(asControlError);
+  deps.forget(account.id);
+  await deps.state.update((state) => {
+    const { [account.id]: _gone, ...health } = state.health;
+    return {
+      ...state, health,
+      accounts: state.accounts.filter(({ id }) => id !== account.id),
+      catalogues: state.catalogues.filter(({ accountId }) => accountId !== account.id),
+    };
+  });
 }
 
 function isSameIdentity(account: Account, identity: NonNullable<Account['identity']>): boolean {

@@ -43,6 +43,8 @@ export interface LiveSnapshot {
 }
 
 interface Results {
+  /** Who holds this home; costs nothing. */
+  ping: { readonly url: string | null; readonly pid: number };
   status: StatusView;
   stop: null;
   reload: { readonly ok: boolean; readonly message: string };

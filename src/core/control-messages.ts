@@ -32,6 +32,7 @@ const scopes = {
 
 /** Every message the control socket takes, by method. What does not fit is refused before it is looked at. */
 export const CONTROL_PARAMS = {
+  ping: z.object({}),
   status: z.object({}),
   stop: z.object({}),
   reload: z.object({}),

@@ -1,5 +1,6 @@
 import { reportUsage } from '../accounting/usage-report.ts';
 import type { Clock } from '../core/ports.ts';
+import { MINUTE_MS } from '../core/units.ts';
 import type { StatusView } from '../core/views.ts';
 import type { ControlReads } from '../control/create-control.ts';
 import { findRequest, queryRequests } from '../storage/query.ts';
@@ -18,7 +19,11 @@ export interface DaemonFacts {
 /** Everything a control answers out of a running daemon. */
 export function daemonReads(parts: Parts, facts: DaemonFacts): ControlReads {
   const { home, workshop, ledger, state, settings, live } = parts;
+  const keychain = keychainProbe(parts, facts.clock);
   return {
+    async ping() {
+      return { url: facts.url, pid: process.pid };
+    },
     async status() {
       const accounts = workshop.pool.views();
       return {
@@ -27,7 +32,7 @@ export function daemonReads(parts: Parts, facts: DaemonFacts): ControlReads {
           rssMb: Math.round(process.memoryUsage.rss() / 1_048_576), pid: process.pid,
         },
         ledger: { state: ledger.journal.state, head: ledger.journal.head.h, seq: ledger.journal.head.seq },
-        keychain: await keychainView(parts),
+        keychain: await keychain(),
         providers: providerViews(accounts),
         accounts,
       };
@@ -65,7 +70,16 @@ export async function listRequests(home: string, query: Parameters<ControlReads[
   return found;
 }
 
-async function keychainView({ workshop }: Pick<Parts, 'workshop'>): Promise<StatusView['keychain']> {
-  const { backend } = workshop.credentials;
-  return { state: (await workshop.credentials.probe()).state, backend };
+/** A probe writes to the keychain, so its answer stands for a while. */
+const PROBE_STANDS_MS = MINUTE_MS;
+
+function keychainProbe({ workshop }: Pick<Parts, 'workshop'>, clock: Clock): () => Promise<StatusView['keychain']> {
+  const { credentials } = workshop;
+  let known: { readonly at: number; readonly view: Promise<StatusView['keychain']> } | null = null;
+  return () => {
+    if (known === null || clock.now() - known.at > PROBE_STANDS_MS) {
+      known = { at: clock.now(), view: credentials.probe().then(({ state }) => ({ state, backend: credentials.backend })) };
+    }
+    return known.view;
+  };
 }

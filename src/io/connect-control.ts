@@ -32,7 +32,7 @@ const CODES: readonly ControlError['code'][] = ['not_found', 'exists', 'invalid'
  */
 export async function connectControl(path: string, options: ConnectOptions): Promise<ControlConnection | null> {
   for (let waitedMs = 0; ; waitedMs += LOOK_AGAIN_MS) {
-    const greeting = await post(path, { method: 'status', params: {} }, options).catch((error: unknown) => {
+    const greeting = await post(path, { method: 'ping', params: {} }, options).catch((error: unknown) => {
       if (error instanceof ControlError && error.code === 'not_running') return null;
       throw error;
     });

@@ -57,7 +57,7 @@ async function startDaemon(call: ControlHandler['call'] = () => Promise.resolve(
     {
       call(method, params) {
         calls.push([method, params]);
-        return method === 'status' ? Promise.resolve({ gateway: 'up' }) : call(method, params);
+        return method === 'ping' ? Promise.resolve({ gateway: 'up' }) : call(method, params);
       },
       subscribe(listener) {
         listeners.add(listener);
@@ -138,9 +138,9 @@ describe('control calls', () => {
   test('what is no control call is refused', async () => {
     const { path, calls } = await startDaemon();
     const before = calls.length;
-    expect(await raw(path, { method: 'GET', path: '/status' })).toMatchObject({ status: 405 });
-    expect(await raw(path, { method: 'POST', path: '/status', body: '{' })).toMatchObject({ status: 400 });
-    expect(await raw(path, { method: 'POST', path: '/status', body: Buffer.alloc(1_100_000, ' ') })).toMatchObject({ status: 413 });
+    expect(await raw(path, { method: 'GET', path: '/ping' })).toMatchObject({ status: 405 });
+    expect(await raw(path, { method: 'POST', path: '/ping', body: '{' })).toMatchObject({ status: 400 });
+    expect(await raw(path, { method: 'POST', path: '/ping', body: Buffer.alloc(1_100_000, ' ') })).toMatchObject({ status: 413 });
     expect(calls).toHaveLength(before);
   });
 
@@ -180,7 +180,7 @@ describe('control calls', () => {
     const path = join(freshHome(), 'relay.sock');
     const claim = await claimed(path);
     const connecting = connectControl(path, CALL);
-    expect((await raw(path, { method: 'POST', path: '/status' })).status).toBe(503);
+    expect((await raw(path, { method: 'POST', path: '/ping' })).status).toBe(503);
     serveControl(claim, { call: () => Promise.resolve({}), subscribe: () => () => {} }, { error: () => {} });
     expect(await within(connecting)).not.toBeNull();
   });
@@ -241,7 +241,7 @@ describe('one daemon a home', () => {
       const children = Array.from({ length: 20 }, () => startClaimant(path));
       const outcomes = await Promise.all(children.map((child) => child.outcome));
       expect(outcomes.filter((outcome) => outcome === 'won')).toHaveLength(1);
-      expect(await raw(path, { method: 'POST', path: '/status' })).toMatchObject({ status: 503 });
+      expect(await raw(path, { method: 'POST', path: '/ping' })).toMatchObject({ status: 503 });
       for (const { child } of children) child.kill('SIGKILL');
       await waitFor(() => children.every(({ child }) => child.exitCode !== null || child.signalCode !== null));
       expect(existsSync(path)).toBe(true);
@@ -252,7 +252,7 @@ describe('one daemon a home', () => {
     const path = join(freshHome(), 'relay.sock');
     writeFileSync(path, 'left over');
     await claimed(path);
-    expect((await raw(path, { method: 'POST', path: '/status' })).status).toBe(503);
+    expect((await raw(path, { method: 'POST', path: '/ping' })).status).toBe(503);
   });
 
   test('a socket that somebody answers on is left alone, whoever that is', async () => {
@@ -279,7 +279,7 @@ describe('where the socket is', () => {
     expect(path.startsWith(`${runtime}/relay-`)).toBe(true);
     expect(await controlPath(join(home, 'other'), { XDG_RUNTIME_DIR: runtime })).not.toBe(path);
     await claimed(path);
-    expect((await raw(path, { method: 'POST', path: '/status' })).status).toBe(503);
+    expect((await raw(path, { method: 'POST', path: '/ping' })).status).toBe(503);
   });
 
   test('a runtime folder open to others is passed over for one of the user’s own', async () => {
