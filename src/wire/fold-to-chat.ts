@@ -42,6 +42,7 @@ export function createResponsesToCompletion(plan: AnswerPlan, deps: PassageDeps)
     drain: () => [],
     finish: () => [seen.failure ? errorEnvelope(bodyOfFailure(seen.failure)) : toBytes(JSON.stringify(completion()))],
     items: items.items,
+    response: () => null,
     errorFrame: errorEnvelope,
   };
 }
@@ -80,6 +81,7 @@ export function createChunksToCompletion(deps: PassageDeps): EventTeller {
       return [toBytes(JSON.stringify({ ...head, ...fold.completion() }))];
     },
     items: () => [],
+    response: () => null,
     errorFrame: errorEnvelope,
   };
 }

@@ -16,14 +16,20 @@ import { newResponse } from './whole-response.ts';
 export function createChunksToResponse(plan: AnswerPlan, deps: PassageDeps): EventTeller {
   const seen = nothingSeen();
   const events = new ResponseEvents(plan, deps, seen, () => undefined);
+  let response: JsonObject | null = null;
   return {
     seen,
     take: (chunk) => events.take(chunk),
     done: () => events.done(),
     end: () => events.end(),
     drain: () => [],
-    finish: () => [seen.failure ? errorEnvelope(bodyOfFailure(seen.failure)) : toBytes(JSON.stringify(events.terminalResponse()))],
+    finish() {
+      if (seen.failure) return [errorEnvelope(bodyOfFailure(seen.failure))];
+      response = events.terminalResponse();
+      return [toBytes(JSON.stringify(response))];
+    },
     items: () => events.items(),
+    response: () => response,
     errorFrame: errorEnvelope,
   };
 }
@@ -32,7 +38,8 @@ export function createChunksToResponse(plan: AnswerPlan, deps: PassageDeps): Eve
 export function createEventsToResponse(plan: AnswerPlan, deps: PassageDeps): EventTeller {
   const seen = nothingSeen();
   const fold = createResponseFold();
-  const response = (): JsonObject => {
+  let response: JsonObject | null = null;
+  const whole = (): JsonObject => {
     const told = fold.response();
     const facts = { id: deps.makeId('resp_'), createdAt: deps.nowSeconds(), model: seen.model ?? deps.model, tier: seen.tier };
     return told.id === undefined ? { ...newResponse(facts, plan.echo), ...told } : told;
@@ -63,8 +70,13 @@ export function createEventsToResponse(plan: AnswerPlan, deps: PassageDeps): Eve
     done: () => undefined,
     end: () => undefined,
     drain: () => [],
-    finish: () => [seen.failure ? errorEnvelope(bodyOfFailure(seen.failure)) : toBytes(JSON.stringify(response()))],
+    finish() {
+      if (seen.failure) return [errorEnvelope(bodyOfFailure(seen.failure))];
+      response = whole();
+      return [toBytes(JSON.stringify(response))];
+    },
     items: fold.output,
+    response: () => response,
     errorFrame: errorEnvelope,
   };
 }

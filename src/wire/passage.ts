@@ -18,6 +18,11 @@ export interface Passage {
    * the replay of reasoning. Empty where none are needed: chat to chat, and Codex on its own wire.
    */
   items(): readonly JsonObject[];
+  /**
+   * The finished Responses object as the client was told it, for the store behind `GET /responses/{id}`. Null before the
+   * end, after a failure, and where the client speaks chat.
+   */
+  response(): JsonObject | null;
   /** An error in the client's own protocol, for after the commit point. The connection is destroyed behind it. */
   errorFrame(error: ErrorBody): Uint8Array;
 }

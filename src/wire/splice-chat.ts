@@ -86,6 +86,7 @@ export function createChatSplice(plan: AnswerPlan): FrameJudge {
     },
     failed: () => chatErrorFrame(bodyOfFailure(seen.failure ?? endedInError())),
     items: () => [],
+    response: () => null,
     errorFrame: chatErrorFrame,
   };
 }

@@ -33,6 +33,8 @@ export interface FrameJudge {
   /** The answer's end after a failure that is none of the upstream's own events. */
   failed(): Uint8Array;
   items(): readonly JsonObject[];
+  /** The finished Responses object as it was told; null where there is none. */
+  response(): JsonObject | null;
   errorFrame(error: ErrorBody): Uint8Array;
 }
 
@@ -95,6 +97,7 @@ export function createSplicePassage(judge: FrameJudge): Passage {
         if (last === null) endWith(judge.end());
       }),
     items: () => judge.items(),
+    response: () => judge.response(),
     errorFrame: (error) => judge.errorFrame(error),
   };
 }

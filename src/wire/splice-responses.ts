@@ -41,6 +41,7 @@ export class ResponsesSplice implements FrameJudge {
   readonly #scan: Scan = { characters: 0, found: 0 };
   #response: JsonObject | null = null;
   #newest: FrameFields | null = null;
+  #finished: JsonObject | null = null;
   #passed = 0;
 
   constructor(plan: AnswerPlan, deps: PassageDeps) {
@@ -90,6 +91,10 @@ export class ResponsesSplice implements FrameJudge {
     return this.#plan.native ? [] : this.#items.items();
   }
 
+  response(): JsonObject | null {
+    return this.#finished;
+  }
+
   errorFrame(error: ErrorBody): Uint8Array {
     const response = failedResponse(error, { ...(this.#response ?? this.#newResponse()), output: [...this.items()] });
     return writeResponsesEvent({ type: 'response.failed', sequence_number: this.#nextSequence(), response });
@@ -126,6 +131,7 @@ export class ResponsesSplice implements FrameJudge {
     const response = objectAt(event, 'response') ?? {};
     const items = this.#items.items();
     const lacksItems = this.#mends && items.length > 0 && (arrayAt(response, 'output') ?? []).length === 0;
+    this.#finished = lacksItems ? { ...response, output: [...items] } : response;
     if (!lacksItems && (type !== 'response.done' || this.#plan.native)) return LAST;
     const told = { ...event, type: `response.${this.seen.terminal}`, response: { ...response, output: [...items] } };
     return { kind: 'last', bytes: writeResponsesEvent(told) };

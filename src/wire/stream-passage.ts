@@ -19,6 +19,8 @@ export interface EventTeller {
   /** The end of the answer, asked for once, when `seen.terminal` is set. */
   finish(): readonly Uint8Array[];
   items(): readonly JsonObject[];
+  /** The finished Responses object as it was told; null where there is none. */
+  response(): JsonObject | null;
   errorFrame(error: ErrorBody): Uint8Array;
 }
 
@@ -56,6 +58,7 @@ export function createStreamPassage(teller: EventTeller): Passage {
         if (last === null) teller.end();
       }),
     items: () => teller.items(),
+    response: () => teller.response(),
     errorFrame: (error) => teller.errorFrame(error),
   };
 }

@@ -37,6 +37,7 @@ export function createStreamToChat(plan: AnswerPlan, deps: PassageDeps): EventTe
     },
     finish: () => (seen.failure ? [chatErrorFrame(bodyOfFailure(seen.failure))] : chunks.end(deltas.finish ?? 'stop')),
     items: items.items,
+    response: () => null,
     errorFrame: chatErrorFrame,
   };
 }

@@ -1,3 +1,5 @@
+import type { JsonObject } from '../core/json.ts';
+import { objectAt } from '../core/json.ts';
 import type { PassageDeps } from './passage.ts';
 import { nothingSeen } from './passage.ts';
 import type { AnswerPlan } from './prepared-request.ts';
@@ -13,6 +15,7 @@ import { ResponseEvents } from './stream-to-responses-events.ts';
 export function createStreamToResponses(plan: AnswerPlan, deps: PassageDeps): EventTeller {
   const seen = nothingSeen();
   let out: Uint8Array[] = [];
+  let response: JsonObject | null = null;
   const events = new ResponseEvents(plan, deps, seen, (event) => out.push(writeResponsesEvent(event)));
   return {
     seen,
@@ -24,8 +27,14 @@ export function createStreamToResponses(plan: AnswerPlan, deps: PassageDeps): Ev
       out = [];
       return pieces;
     },
-    finish: () => [writeResponsesEvent(seen.failure ? events.failed(bodyOfFailure(seen.failure)) : events.terminal())],
+    finish() {
+      if (seen.failure) return [writeResponsesEvent(events.failed(bodyOfFailure(seen.failure)))];
+      const terminal = events.terminal();
+      response = objectAt(terminal, 'response') ?? null;
+      return [writeResponsesEvent(terminal)];
+    },
     items: () => events.items(),
+    response: () => response,
     errorFrame: (error) => writeResponsesEvent(events.failed(error)),
   };
 }

@@ -18,6 +18,8 @@ export interface BodyTeller {
   /** Gives the client's bytes; sets `seen.terminal` or `seen.failure`. `bytes` is the body as it came. */
   tell(body: JsonObject, bytes: Uint8Array): Passed;
   items(): readonly JsonObject[];
+  /** The finished Responses object as it was told; null where there is none. */
+  response(): JsonObject | null;
   errorFrame(error: ErrorBody): Uint8Array;
 }
 
@@ -52,6 +54,7 @@ export function createWholePassage(teller: BodyTeller): Passage {
       return teller.tell(body, bytes);
     },
     items: () => teller.items(),
+    response: () => teller.response(),
     errorFrame: (error) => teller.errorFrame(error),
   };
 }
@@ -60,6 +63,7 @@ export function createWholePassage(teller: BodyTeller): Passage {
 export function createSameBody(wire: 'chat' | 'responses'): BodyTeller {
   const seen = nothingSeen();
   let items: readonly JsonObject[] = [];
+  let response: JsonObject | null = null;
   return {
     seen,
     tell(body, bytes) {
@@ -67,10 +71,12 @@ export function createSameBody(wire: 'chat' | 'responses'): BodyTeller {
       else {
         noteResponseBody(seen, body);
         items = (arrayAt(body, 'output') ?? []).filter(isJsonObject);
+        if (seen.failure === null) response = body;
       }
       return { out: [], last: [seen.failure ? errorEnvelope(bodyOfFailure(seen.failure)) : bytes] };
     },
     items: () => items,
+    response: () => response,
     errorFrame: errorEnvelope,
   };
 }
@@ -87,6 +93,7 @@ export function createToldBody(teller: EventTeller, eventsOf: (body: JsonObject)
       return { out: teller.drain(), last: teller.finish() };
     },
     items: teller.items,
+    response: teller.response,
     errorFrame: teller.errorFrame,
   };
 }

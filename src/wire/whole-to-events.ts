@@ -32,6 +32,7 @@ export function createCompletionToChunks(plan: AnswerPlan): BodyTeller {
       };
     },
     items: same.items,
+    response: same.response,
     errorFrame: chatErrorFrame,
   };
 }
@@ -78,6 +79,7 @@ export function createResponseToEvents(plan: AnswerPlan, deps: PassageDeps): Bod
       return { out, last: [write(`response.${same.seen.terminal ?? 'completed'}`, { response: body })] };
     },
     items: same.items,
+    response: same.response,
     errorFrame,
   };
 }
