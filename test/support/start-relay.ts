@@ -20,12 +20,20 @@ export interface CommandResult {
   readonly stderr: string;
 }
 
+/** How a command of the built program is run. */
+export interface CommandOptions {
+  readonly input?: string;
+  readonly env?: NodeJS.ProcessEnv;
+  readonly cwd?: string;
+  readonly deadlineMs?: number;
+}
+
 /** A home of its own for the built program, with the vault file for a keychain, so that it runs on any machine. */
 export interface RelayHome {
   readonly path: string;
   readonly env: NodeJS.ProcessEnv;
-  /** Runs a command of the built program to its end. */
-  run(args: readonly string[], options?: { readonly input?: string; readonly env?: NodeJS.ProcessEnv }): Promise<CommandResult>;
+  /** Runs a command of the built program to its end; it is killed at the deadline, 30 s unless said. */
+  run(args: readonly string[], options?: CommandOptions): Promise<CommandResult>;
   start(args?: readonly string[], options?: { readonly env?: NodeJS.ProcessEnv }): Promise<RunningRelay>;
   writeConfig(config: unknown): Promise<void>;
   /** Every closing line of the journal, in order. */
@@ -45,8 +53,8 @@ export interface RunningRelay {
   kill(signal: NodeJS.Signals): Promise<number | null>;
 }
 
-/** Makes a home. `config` stands in its `config.json`, beside the choice of the vault. */
-export async function makeRelayHome(config: Readonly<Record<string, unknown>> = {}): Promise<RelayHome> {
+/** Makes a home. `config` stands in its `config.json`, beside the choice of the vault; `launcher` is another build to run. */
+export async function makeRelayHome(config: Readonly<Record<string, unknown>> = {}, launcher = LAUNCHER): Promise<RelayHome> {
   const path = await mkdtemp(join(tmpdir(), 'relay-e2e-'));
   const keyFolder = await mkdtemp(join(tmpdir(), 'relay-key-'));
   const keyFile = join(keyFolder, 'vault.key');
@@ -57,9 +65,9 @@ export async function makeRelayHome(config: Readonly<Record<string, unknown>> = 
   const home: RelayHome = {
     path,
     env,
-    run: (args, options = {}) => runCommand(args, { ...env, ...options.env }, options.input),
+    run: (args, options = {}) => runCommand(args, { ...options, env: { ...env, ...options.env } }),
     async start(args = [], options = {}) {
-      const child = spawn(process.execPath, [LAUNCHER, 'start', '--json', '--port', '0', ...args], { env: { ...env, ...options.env }, stdio: ['ignore', 'pipe', 'pipe'] });
+      const child = spawn(process.execPath, [launcher, 'start', '--json', '--port', '0', ...args], { env: { ...env, ...options.env }, stdio: ['ignore', 'pipe', 'pipe'] });
       running.add(child);
       child.once('exit', () => running.delete(child));
       return untilReady(child);
@@ -137,14 +145,19 @@ async function untilReady(child: ChildProcess): Promise<RunningRelay> {
   };
 }
 
-async function runCommand(args: readonly string[], env: NodeJS.ProcessEnv, input: string | undefined): Promise<CommandResult> {
-  const child = spawn(process.execPath, [LAUNCHER, ...args], { env, stdio: ['pipe', 'pipe', 'pipe'] });
+async function runCommand(args: readonly string[], { env, cwd, input, deadlineMs }: CommandOptions): Promise<CommandResult> {
+  const child = spawn(process.execPath, [LAUNCHER, ...args], { env, cwd, stdio: ['pipe', 'pipe', 'pipe'] });
   let stdout = '';
   let stderr = '';
   child.stdout.on('data', (chunk: Buffer) => (stdout += chunk.toString('utf8')));
   child.stderr.on('data', (chunk: Buffer) => (stderr += chunk.toString('utf8')));
   child.stdin.on('error', () => {});
   child.stdin.end(input ?? '');
-  const code = await within(new Promise<number | null>((resolve) => child.once('close', resolve)), `relay ${args.join(' ')}`, 30_000);
+  const closed = new Promise<number | null>((resolve) => child.once('close', resolve));
+  const code = await within(closed, `relay ${args.join(' ')}`, deadlineMs ?? 30_000).catch((error: unknown) => {
+    // Relay passes it on to the client it runs, if it runs one.
+    child.kill('SIGTERM');
+    throw new Error(`it said: ${stdout}\n${stderr}`, { cause: error });
+  });
   return { code, stdout, stderr };
 }

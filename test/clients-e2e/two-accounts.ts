@@ -1,0 +1,101 @@
+import { mkdir, mkdtemp, readdir, readFile, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { delimiter, join } from 'node:path';
+
+import type { CloseRecord, JournalLine } from '../../src/core/record.ts';
+import type { MockUpstream } from '../../src/mock/mock-upstream.ts';
+import { startMockUpstream } from '../../src/mock/mock-upstream.ts';
+import type { CommandResult, RelayHome, RunningRelay } from '../support/start-relay.ts';
+import { chatgptAt, importAccount, makeRelayHome } from '../support/start-relay.ts';
+import type { PinnedClient } from './pinned-client.ts';
+
+const RUN_MS = 100_000;
+
+/** A folder of the user's with a home and a place to work in. */
+export interface UserFolder {
+  readonly home: string;
+  readonly work: string;
+}
+
+/** What one run of a client did. */
+export interface ClientRun extends CommandResult {
+  readonly user: UserFolder;
+  /** The journal's lines of this run, in order. */
+  readonly journal: readonly JournalLine<CloseRecord>[];
+}
+
+/** The built daemon over two ChatGPT accounts at a mock backend: `first` is asked before `second`. */
+export interface TwoAccounts {
+  readonly upstream: MockUpstream;
+  readonly home: RelayHome;
+  readonly relay: RunningRelay;
+  /** A new, empty user folder. */
+  makeUser(): Promise<UserFolder>;
+  /** `relay run CLIENT -- ARGS` in a user's folder, with nothing of this machine's own settings. */
+  runClient(name: string, args: readonly string[], options: RunOptions): Promise<ClientRun>;
+  /** What Relay knows of a client by its name. */
+  clientOf(name: string): Promise<unknown>;
+  close(): Promise<void>;
+}
+
+export interface RunOptions {
+  readonly client: PinnedClient;
+  readonly user: UserFolder;
+  readonly env?: NodeJS.ProcessEnv;
+}
+
+/** Starts everything. The program must have been built. */
+export async function startTwoAccounts(): Promise<TwoAccounts> {
+  const upstream = await startMockUpstream({
+    accounts: [{ name: 'first', kind: 'chatgpt', plan: 'plus' }, { name: 'second', kind: 'chatgpt', plan: 'pro' }],
+  });
+  const home = await makeRelayHome(chatgptAt(upstream));
+  const users = await mkdtemp(join(tmpdir(), 'relay-users-'));
+  const relay = await home.start();
+  await importAccount(home, upstream, 'first', ['--priority', '1']);
+  await importAccount(home, upstream, 'second', ['--priority', '2']);
+  return {
+    upstream,
+    home,
+    relay,
+    async makeUser() {
+      const folder = await mkdtemp(join(users, 'user-'));
+      const user = { home: join(folder, 'home'), work: join(folder, 'work') };
+      await mkdir(user.home);
+      await mkdir(user.work);
+      return user;
+    },
+    async runClient(name, args, { client, user, env }) {
+      const before = (await home.journal().catch(() => [])).length;
+      const result = await home.run(['run', name, '--', ...args], {
+        cwd: user.work,
+        deadlineMs: RUN_MS,
+        env: { ...ownSettingsAway(), HOME: user.home, PATH: `${client.bin}${delimiter}${process.env['PATH'] ?? ''}`, ...env },
+      });
+      return { ...result, user, journal: (await home.journal()).slice(before) };
+    },
+    async clientOf(name) {
+      const clients: readonly { readonly name: string }[] = JSON.parse((await home.run(['clients', 'list', '--json'])).stdout);
+      return clients.find((client) => client.name === name);
+    },
+    async close() {
+      await relay.kill('SIGKILL');
+      await home.remove();
+      await upstream.close();
+      await rm(users, { recursive: true, force: true });
+    },
+  };
+}
+
+/** Variables by which this machine's own proxies, keys and folders would leak into a client, emptied. */
+function ownSettingsAway(): NodeJS.ProcessEnv {
+  const leaky = /^(?:https?_proxy|all_proxy|no_proxy|openai_.*|anthropic_.*|codex_.*|opencode.*|xdg_.*|vitest.*)$/i;
+  return Object.fromEntries(Object.keys(process.env).filter((name) => leaky.test(name)).map((name) => [name, undefined]));
+}
+
+/** Every file below a folder with its content, to compare before and after; empty when the folder is not there. */
+export async function treeOf(folder: string): Promise<Readonly<Record<string, string>>> {
+  const entries = await readdir(folder, { recursive: true, withFileTypes: true }).catch(() => []);
+  const files = entries.filter((entry) => entry.isFile()).map((entry) => join(entry.parentPath, entry.name)).sort();
+  return Object.fromEntries(await Promise.all(files.map(async (file) => [file, await readFile(file, 'base64')] as const)));
+}
