@@ -50,6 +50,11 @@ export function carry(answer: RelayedAnswer, { reply, waiting, cut }: CarryInto)
       rest.destroy();
       finish(endEarly());
     };
+    /** The call was cancelled by our own signal, whose listeners may hear of it first: the drain or the client's leaving is behind it. */
+    const onCancelled = (): void => {
+      if (cut.aborted) return onCut();
+      finish(answer.settle({ kind: 'client-gone' }));
+    };
     const endEarly = async (): Promise<void> => {
       const error = cut.reason instanceof RelayError ? cut.reason : new RelayError('draining', 'Relay is shutting down.');
       await answer.settle({ kind: 'failed', error });
@@ -103,7 +108,9 @@ export function carry(answer: RelayedAnswer, { reply, waiting, cut }: CarryInto)
         if (!over) finish(breakOff(null));
       },
       onFailure(failure) {
-        if (!over) finish(breakOff(committed(failure)));
+        if (over) return;
+        if (failure.kind === 'client-gone') onCancelled();
+        else finish(breakOff(committed(failure)));
       },
     });
   });
