@@ -5,7 +5,7 @@ const SECRETS: readonly (readonly [pattern: RegExp, instead: string])[] = [
   [/\bAIza[\w-]{20,}/g, '[redacted]'],
   [/\beyJ[\w-]{5,}\.[\w-]+(?:\.[\w-]*)?/g, '[redacted]'],
   [
-    /("?(?:(?:access|refresh|id)_token|api_?key|authorization|\w+_secret|\w+_verifier|pass\w*)"?\s*[:=]\s*)(?:"[^"]*"|[^\s,;&}]+)/gi,
+    /("?(?:(?:access|refresh|id)_token|api_?key|authorization|\w{1,40}_secret|\w{1,40}_verifier|pass\w{0,40})"?\s*[:=]\s*)(?:"[^"]*"|[^\s,;&}]+)/gi,
     '$1[redacted]',
   ],
   // A query can hold a key or a prompt; a path is enough to find the call again.
@@ -16,9 +16,12 @@ const SECRETS: readonly (readonly [pattern: RegExp, instead: string])[] = [
 /** Characters that move a cursor, hide text or turn it around; JSON leaves most of them as they are. */
 const UNPRINTABLE = /[\p{Cc}\p{Cf}\p{Zl}\p{Zp}]/gu;
 
-/** Takes out of a text whatever looks like a secret: a net below the rule that none gets there. */
+/** A log line is shorter than this by far; what a hostile text can cost is bounded with it. */
+const MOST_CHARACTERS = 16_384;
+
+/** Takes out of a text whatever looks like a secret: a net below the rule that none gets there. Cut to 16 Ki characters. */
 export function redact(text: string): string {
-  return SECRETS.reduce((clean, [pattern, instead]) => clean.replace(pattern, instead), text);
+  return SECRETS.reduce((clean, [pattern, instead]) => clean.replace(pattern, instead), text.slice(0, MOST_CHARACTERS));
 }
 
 /** Writes control and direction characters as `\uXXXX`, so that a text says what it holds and does nothing. */
