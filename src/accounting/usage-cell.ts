@@ -29,7 +29,7 @@ export function addRecord(cell: UsageCell, record: CloseRecord): void {
   const { tokens, cost, ms, outcome } = record;
   const isAnswered = outcome === 'ok' || outcome === 'incomplete';
   add(cell, 'requests', 1);
-  if (outcome === 'failed') add(cell, 'failed', 1);
+  if (outcome === 'failed' || outcome === 'broken_stream') add(cell, 'failed', 1);
   if (isAnswered && !tokens) add(cell, 'unmetered', 1);
   if (isAnswered || tokens) add(cell, 'served', 1);
   if (tokens) {

@@ -37,41 +37,42 @@ export async function runStart(options: StartOptions, context: CommandContext): 
   const forget = options.json ? () => {} : daemon.live.subscribe((event) => {
     if (event.type === 'finish') void context.stderr.write(requestLine(event.record, context));
   });
-  const how = await stop.requested;
+  await stop.requested;
   if (!options.json) await context.stderr.write('\nrelay: finishing what runs; Ctrl-C again ends it at once\n');
   const drained = daemon.drain(DRAIN_MS);
   const hurried = await Promise.race([drained.then(() => false), stop.again.then(() => true)]);
   forget();
   // Asked twice: what still runs is cut, the ledger is closed all the same.
   if (hurried) await Promise.race([daemon.drain(HURRY_MS), new Promise((resolve) => context.clock.after(SECOND_MS, () => resolve(null)))]);
-  process.exit(hurried || how === 'SIGINT' ? EXIT.interrupted : EXIT.ok);
+  process.exit(hurried ? EXIT.interrupted : EXIT.ok);
 }
 
 interface StopSignals {
-  readonly requested: Promise<'SIGINT' | 'SIGTERM' | 'stop'>;
+  readonly requested: Promise<void>;
   readonly again: Promise<void>;
   readonly request: () => void;
 }
 
-/** The first SIGINT or SIGTERM asks for an orderly end, a second one for an immediate one. */
+/** The first SIGINT, SIGTERM or `relay stop` asks for an orderly end, a signal after it for an immediate one. */
 function stopSignals(): StopSignals {
-  let onFirst: (how: 'SIGINT' | 'SIGTERM' | 'stop') => void = () => {};
-  let onSecond = (): void => {};
+  const first = Promise.withResolvers<void>();
+  const second = Promise.withResolvers<void>();
   let asked = false;
-  const ask = (how: 'SIGINT' | 'SIGTERM' | 'stop'): void => {
-    if (asked && how !== 'stop') onSecond();
+  const onSignal = (): void => {
+    if (asked) second.resolve();
     asked = true;
-    onFirst(how);
+    first.resolve();
   };
-  const requested = new Promise<'SIGINT' | 'SIGTERM' | 'stop'>((resolve) => {
-    onFirst = resolve;
-  });
-  const again = new Promise<void>((resolve) => {
-    onSecond = resolve;
-  });
-  process.on('SIGINT', () => ask('SIGINT'));
-  process.on('SIGTERM', () => ask('SIGTERM'));
-  return { requested, again, request: () => ask('stop') };
+  process.on('SIGINT', onSignal);
+  process.on('SIGTERM', onSignal);
+  return {
+    requested: first.promise,
+    again: second.promise,
+    request: () => {
+      asked = true;
+      first.resolve();
+    },
+  };
 }
 
 function parsePort(text: string | undefined): number | null {

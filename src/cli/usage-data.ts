@@ -32,5 +32,5 @@ export function matchesQuery(record: CloseRecord, query: RequestQuery): boolean 
   if (query.until !== null && record.t >= query.until) return false;
   if (query.client !== null && record.client !== query.client) return false;
   if (query.account !== null && record.account !== query.account) return false;
-  return query.only === 'all' || record.outcome === 'failed' || record.outcome === 'refused';
+  return query.only === 'all' || !['ok', 'incomplete', 'client_closed'].includes(record.outcome);
 }

@@ -6,7 +6,8 @@ export type Outcome =
   | 'incomplete' // the model stopped at a limit: a served answer
   | 'client_closed'
   | 'refused' // by Relay itself: scope, budget, no account
-  | 'failed'; // by the upstream, before or after the commit point
+  | 'failed' // by the upstream, before anything had reached the client
+  | 'broken_stream'; // after the commit point: the client got a part, and an error behind it
 
 /** Token counts as the upstream told them. `cached` and `cacheWrite` are parts of `input`, `reasoning` of `output`. */
 export interface TokenCounts {

@@ -71,7 +71,7 @@ export interface UsageQuery {
 /** Sums over requests. Money is 1e-9 USD, durations ms; a percentile is null when nothing was measured. */
 export interface UsageTotals {
   readonly requests: number;
-  /** Requests that ended `failed`. */
+  /** Requests that ended `failed` or `broken_stream`. */
   readonly failed: number;
   /** Requests whose upstream told no tokens: they count in `requests` and in nothing else. */
   readonly unmetered: number;

@@ -8,7 +8,7 @@ import type { Totals } from '../accounting/totals.ts';
 import { emptyTotals, foldRecord, parseTotals } from '../accounting/totals.ts';
 import { spentSince } from '../accounting/usage-report.ts';
 import { CommandError, EXIT, RelayError } from '../core/errors.ts';
-import type { Clock, LiveView, Random } from '../core/ports.ts';
+import type { Clock, CredentialStore, LiveView, Random } from '../core/ports.ts';
 import type { Config } from '../core/config.ts';
 import type { Control } from '../control/control.ts';
 import { createControl, handleControlMessage } from '../control/create-control.ts';
@@ -20,6 +20,7 @@ import { createLiveView } from '../gateway/live-view.ts';
 import { meterRequest } from '../gateway/meter.ts';
 import type { Gateway } from '../gateway/relayed-answer.ts';
 import { createRetryMeter } from '../gateway/retry-meter.ts';
+import type { Slots } from '../gateway/slots.ts';
 import { createSlots } from '../gateway/slots.ts';
 import { claimControlSocket } from '../io/claim-control-socket.ts';
 import type { ControlClaim } from '../io/claim-control-socket.ts';
@@ -28,7 +29,7 @@ import { controlPath } from '../io/control-path.ts';
 import { serveControl } from '../io/control-socket.ts';
 import { writeDurably } from '../io/write-durably.ts';
 import { createStickySessions } from '../routing/sticky-sessions.ts';
-import { createApp } from '../server/app.ts';
+import { createApp, unreadableReply } from '../server/app.ts';
 import { createBodyMemory } from '../server/read-body.ts';
 import { loadConfig } from '../storage/config-file.ts';
 import { watchConfig } from '../storage/config-watch.ts';
@@ -59,6 +60,8 @@ export interface DaemonOptions {
   /** Gets each log line beside the file; null where nobody reads along. */
   readonly mirrorLog: ((line: string) => void) | null;
   readonly prompt: (() => Promise<string | null>) | null;
+  /** Stands in for the store the settings name. */
+  readonly credentials?: CredentialStore;
   readonly version: string;
   /** Asked for by `relay stop`. */
   readonly onStop: () => void;
@@ -71,13 +74,29 @@ export interface Daemon {
   readonly clientKey: string | null;
   readonly control: Control;
   readonly live: LiveView;
+  /** What is held right now; all of it 0 while nothing runs. */
+  held(): Held;
   reload(): Promise<void>;
-  /** Stops taking requests, lets running ones finish for at most `deadlineMs`, then ends what is left and closes everything. */
+  /**
+   * Stops taking requests, lets running ones finish for at most `deadlineMs`, then ends what is left and closes everything.
+   * Called again with less time, it hurries the drain under way.
+   */
   drain(deadlineMs: number): Promise<void>;
+}
+
+/** What running requests hold: calls being served, slots of clients and of accounts, bytes of bodies. */
+export interface Held {
+  readonly calls: number;
+  readonly clientSlots: number;
+  readonly accountSlots: number;
+  readonly bodyBytes: number;
 }
 
 /** How often missing or old model lists are looked for. */
 const CATALOGUE_LOOK_MS = 600_000;
+/** Time for streams that were cut to say so to their clients. */
+const CUT_MS = 2_000;
+const HURRIED_CUT_MS = 300;
 
 /**
  * Starts the daemon of a home: settings, state, ledger, accounts, gateway, server. Throws a CommandError that says what
@@ -98,6 +117,7 @@ export async function startDaemon(options: DaemonOptions): Promise<Daemon> {
     const issued = await ensureDefaultClient({ state, clock, random, credentials: noCredentials });
     const workshop = openWorkshop({
       home, state, clock, random, log, settings: settings.current, lock: processLock(home, { clock }), env: options.env, prompt: options.prompt, version: options.version,
+      ...(options.credentials !== undefined && { credentials: options.credentials }),
     });
     const parts: Parts = { home, claim, log, state, settings, ledger, workshop, live: createLiveView(), inFlight: createInFlight(), startedAt: clock.now() };
     return await openDoors(parts, { options, clientKey: issued?.key ?? null, closeMock: async () => mock?.close(), closeLog });
@@ -138,22 +158,26 @@ async function openDoors(parts: Parts, { options, clientKey, closeMock, closeLog
   let listeners: Listeners | null = null;
   const stopped = new AbortController();
   const port = (): number => listeners?.port ?? 0;
+  const makeId = (prefix: string): string => `${prefix}_${Buffer.from(options.random.bytes(12)).toString('hex')}`;
+  const slots = createSlots(options.clock, () => settings.current().limits);
+  const memory = createBodyMemory(() => settings.current().limits.inflightBodyMb * 1_048_576);
   const app = createApp({
-    gateway: openGateway(parts, options),
+    gateway: openGateway(parts, slots, options),
     clock: options.clock,
     log,
     state: () => state.read(),
     settings: settings.current,
-    memory: createBodyMemory(() => settings.current().limits.inflightBodyMb * 1_048_576),
+    memory,
     listModels: (client) => modelsForClient(client, servedModels(state.read(), settings.current())).map(({ model, accounts }) => ({
       model, providers: [...new Set(accounts.map(({ provider }) => provider))],
     })),
-    makeId: (prefix) => `${prefix}_${Buffer.from(options.random.bytes(12)).toString('hex')}`,
+    makeId,
     port,
     isDraining: () => draining,
     inFlight,
   });
-  listeners = await listenOnLoopback(getRequestListener(app.fetch, { overrideGlobalObjects: false }), options.port ?? settings.current().server.port);
+  const handler = getRequestListener(app.fetch, { overrideGlobalObjects: false, errorHandler: () => unreadableReply(makeId('req')) });
+  listeners = await listenOnLoopback(handler, options.port ?? settings.current().server.port, options.clock);
   const url = `http://127.0.0.1:${listeners.port}`;
   const control = createControl(workshop.control, daemonReads(parts, {
     url, version: options.version, clock: options.clock, state: () => (draining ? 'draining' : 'running'), stop: options.onStop,
@@ -181,8 +205,10 @@ async function openDoors(parts: Parts, { options, clientKey, closeMock, closeLog
     await closeLog();
     await parts.claim.release();
   };
+  let closed: Promise<void> | null = null;
   return {
     url, clientKey, control, live: parts.live,
+    held: () => ({ calls: inFlight.count, clientSlots: slots.held, accountSlots: workshop.pool.inFlight(), bodyBytes: memory.held }),
     async reload() {
       await settings.reload();
     },
@@ -192,18 +218,18 @@ async function openDoors(parts: Parts, { options, clientKey, closeMock, closeLog
       if (inFlight.count > 0) {
         log.warn('ending streams that outlast the drain', { streams: inFlight.count });
         inFlight.cutAll(new RelayError('draining', 'Relay is shutting down and this answer took longer than the drain allows.'));
-        await Promise.race([inFlight.idle(), after(2_000, options.clock)]);
+        await Promise.race([inFlight.idle(), after(deadlineMs > 0 ? CUT_MS : HURRIED_CUT_MS, options.clock)]);
         listeners?.destroy();
       }
-      await close();
+      closed ??= close();
+      await closed;
     },
   };
 }
 
-function openGateway(parts: Parts, { clock, random, version }: DaemonOptions): Gateway {
+function openGateway(parts: Parts, slots: Slots, { clock, random, version }: DaemonOptions): Gateway {
   const { state, settings, ledger, workshop, live, log } = parts;
   const config = (): Config => settings.current();
-  const slots = createSlots(clock, () => config().limits);
   const localKey = random.bytes(32);
   return createGateway({
     send: workshop.upstream.send,

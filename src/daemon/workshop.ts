@@ -35,6 +35,8 @@ export interface WorkshopOptions {
   readonly env: Readonly<Record<string, string | undefined>>;
   /** Asks for the vault's passphrase; null where there is no terminal. */
   readonly prompt: (() => Promise<string | null>) | null;
+  /** Stands in for the store the settings name. */
+  readonly credentials?: CredentialStore;
   readonly version: string;
 }
 
@@ -51,7 +53,7 @@ export interface Workshop {
 /** Sets up a workshop; nothing is read, sent or unlocked before it is needed. */
 export function openWorkshop(options: WorkshopOptions): Workshop {
   const { state, settings, clock, random, log, version } = options;
-  const kept = openCredentialStore(options);
+  const kept = options.credentials ?? openCredentialStore(options);
   const credentials = withLoginlessAccounts(kept, state);
   const upstream = createUpstream({ useProxyEnv: settings().server.useProxyEnv, clock });
   const server = { send: upstream.send, clock, version, readExpiry: tokenExpiry };

@@ -123,8 +123,8 @@ export function createAccountPool(deps: PoolDeps): AccountPool {
           if (left) return;
           left = true;
           inUse.set(account.id, Math.max(0, (inUse.get(account.id) ?? 1) - 1));
-          // First come, first served: whoever waited longest looks first.
-          waiting.values().next().value?.();
+          // Everybody looks, whoever waited longest first: the first may not be able to use this account.
+          for (const wake of [...waiting]) wake();
         },
       };
     },

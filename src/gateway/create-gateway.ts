@@ -8,5 +8,6 @@ export function createGateway(deps: RelayDeps): Gateway {
   return {
     relay: (request, signal) => relayRequest(request, deps, signal),
     refuse: (request, error) => openTicket(request, deps.ticket).settle({ kind: 'refused', error }),
+    abandon: (request) => openTicket(request, deps.ticket).settle({ kind: 'client-gone' }),
   };
 }

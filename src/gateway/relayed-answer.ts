@@ -35,4 +35,6 @@ export interface Gateway {
   relay(request: RelayRequest, signal: AbortSignal): Promise<RelayResult>;
   /** Journals a request that was refused before it could be relayed. */
   refuse(request: RelayRequest, error: RelayError): Promise<void>;
+  /** Journals a request whose client left before it could be read. */
+  abandon(request: RelayRequest): Promise<void>;
 }

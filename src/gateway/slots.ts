@@ -20,6 +20,8 @@ export interface Slots {
   /** Resolves with the function that gives the slot back. Throws `concurrency_limit` when the line is full or the wait too long. */
   enter(key: string, limit: number, signal: AbortSignal): Promise<() => void>;
   inUse(key: string): number;
+  /** Over all keys. */
+  readonly held: number;
 }
 
 /** Slots with bounded lines; `limits` is asked at each call so that settings take effect at once. */
@@ -49,6 +51,9 @@ export function createSlots(clock: Clock, limits: () => QueueLimits): Slots {
 
   return {
     inUse: (key) => held.get(key) ?? 0,
+    get held() {
+      return [...held.values()].reduce((sum, count) => sum + count, 0);
+    },
     enter(key, limit, signal) {
       const inUse = held.get(key) ?? 0;
       if (inUse < limit) {
@@ -89,5 +94,5 @@ export function createSlots(clock: Clock, limits: () => QueueLimits): Slots {
 }
 
 function full(limit: number): RelayError {
-  return new RelayError('concurrency_limit', `This client already runs ${limit} requests at once (clients set NAME --concurrency N).`, { retryAfterSeconds: 1 });
+  return new RelayError('concurrency_limit', `This client already runs ${limit} requests at once (relay clients set NAME --concurrency N).`, { retryAfterSeconds: 1 });
 }

@@ -1,6 +1,6 @@
 import type { Account } from '../core/account.ts';
 import type { RelayError } from '../core/errors.ts';
-import type { Failure } from '../core/failure.ts';
+import type { Failure, Phase } from '../core/failure.ts';
 import type { Clock, Journal, LiveRequest, LiveView, Log } from '../core/ports.ts';
 import type { AttemptRecord, CloseRecord, Cost, Outcome, RouteRecord, TokenCounts } from '../core/record.ts';
 import type { RelayRequest } from '../core/relay-request.ts';
@@ -108,7 +108,7 @@ export function openTicket(request: RelayRequest, deps: TicketDeps): Ticket {
   const write = async (end: AnswerEnd): Promise<void> => {
     const now = deps.clock.now();
     const last = running;
-    if (last !== null) closeAttempt(last, failureOf(end), 200);
+    if (last !== null) closeAttempt(last, failureOf(end, phaseReached(last.seen, firstOutputAt)), 200);
     const metered = last === null ? null : deps.meter({
       seen: last.seen, account: last.account, model: last.model, at: now, served: end.kind === 'served', inputBytes: request.bytes.length,
     });
@@ -126,7 +126,7 @@ export function openTicket(request: RelayRequest, deps: TicketDeps): Ticket {
       model: { asked: request.model === '' ? null : request.model, sent: last?.model ?? attempts.at(-1)?.model ?? null, ran: last?.seen.model ?? null },
       provider: last?.account.provider ?? attempts.at(-1)?.provider ?? null,
       account: last?.account.name ?? attempts.at(-1)?.account ?? null,
-      ...statusOf(end, last?.seen ?? null),
+      ...statusOf(end, { seen: last?.seen ?? null, hasBegun: firstOutputAt !== null }),
       attempts,
       tokens: metered?.tokens ?? null,
       tier: { asked: askedTier(request), served: last?.seen.tier ?? null },
@@ -198,19 +198,31 @@ function phaseOf(facts: {
   return facts.running.seen.events > 0 ? 'waiting' : 'connecting';
 }
 
-function failureOf(end: AnswerEnd): Pick<Failure, 'status' | 'code' | 'phase'> | null {
+/** How far the attempt had come that was under way at the end. */
+function phaseReached(seen: Seen, firstOutputAt: EpochMs | null): Phase {
+  if (firstOutputAt !== null) return 'committed';
+  return seen.events > 0 ? 'stream' : 'request';
+}
+
+function failureOf(end: AnswerEnd, phase: Phase): Pick<Failure, 'status' | 'code' | 'phase'> | null {
   switch (end.kind) {
     case 'served':
       return null;
     case 'client-gone':
-      return { status: null, code: 'client_closed', phase: 'committed' };
+      return { status: null, code: 'client_closed', phase };
     case 'refused':
     case 'failed':
-      return { status: null, code: end.error.body.code ?? end.error.code, phase: 'committed' };
+      return { status: null, code: end.error.body.code ?? end.error.code, phase };
   }
 }
 
-function statusOf(end: AnswerEnd, seen: Seen | null): Pick<CloseRecord, 'status' | 'outcome' | 'error'> {
+interface EndFacts {
+  readonly seen: Seen | null;
+  /** Something has reached the client. */
+  readonly hasBegun: boolean;
+}
+
+function statusOf(end: AnswerEnd, { seen, hasBegun }: EndFacts): Pick<CloseRecord, 'status' | 'outcome' | 'error'> {
   switch (end.kind) {
     case 'served':
       return { status: 200, outcome: seen?.terminal === 'incomplete' ? 'incomplete' : 'ok', error: null };
@@ -218,7 +230,7 @@ function statusOf(end: AnswerEnd, seen: Seen | null): Pick<CloseRecord, 'status'
       return { status: 499, outcome: 'client_closed', error: { code: 'client_closed', message: 'The client left before the answer was over.' } };
     case 'refused':
     case 'failed': {
-      const outcome: Outcome = end.kind;
+      const outcome: Outcome = hasBegun ? 'broken_stream' : end.kind;
       return { status: end.error.status, outcome, error: { code: end.error.body.code ?? end.error.code, message: end.error.message } };
     }
   }

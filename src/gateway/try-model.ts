@@ -60,7 +60,8 @@ export async function tryModel(journey: Journey, choice: ModelChoice, deps: TryM
     if (journey.signal.aborted) return { kind: 'abandoned' };
     const candidates = deps.pool.candidates(choice.id);
     const wanted = wantedOf(journey, choice, deps);
-    const decision: Decision = choose(journey, candidates, wanted, deps);
+    const sticky = deps.settings().routing.sticky ? stickiness(journey, candidates, deps) : NOT_STICKY;
+    const decision = choose(journey, candidates, { wanted, sticky }, deps);
     const account: Account | null = bound?.account ?? decision.account;
     if (account === null) {
       if (await waitForSomebody(journey, decision, deps)) continue;
@@ -71,7 +72,7 @@ export async function tryModel(journey: Journey, choice: ModelChoice, deps: TryM
     const { use, leave } = deps.pool.enter(account, choice.id);
     let keep = false;
     try {
-      const moved = decision.sticky === 'moved';
+      const moved = sticky.kind === 'known' && sticky.accountId !== account.id;
       const result = await attemptAccount(journey, { account, choice, stale: bound?.stale ?? null, moved }, deps);
       deps.pool.sawHeaders(account, choice.id, result.ok ? result.answer.headers : result.headers);
       if (result.ok) {
@@ -102,13 +103,20 @@ function wantedOf({ request, attempts }: Journey, choice: ModelChoice, deps: Try
   };
 }
 
-function choose(journey: Journey, candidates: readonly Candidate[], wanted: Wanted, deps: TryModelDeps): Decision {
-  const { strategy, weights, sticky } = deps.settings().routing;
+const NOT_STICKY: Stickiness = { kind: 'none' };
+
+interface ChoiceFor {
+  readonly wanted: Wanted;
+  readonly sticky: Stickiness;
+}
+
+function choose(journey: Journey, candidates: readonly Candidate[], { wanted, sticky }: ChoiceFor, deps: TryModelDeps): Decision {
+  const { strategy, weights } = deps.settings().routing;
   return chooseAccount(candidates, {
     ...wanted,
     strategy,
     weights,
-    sticky: sticky ? stickiness(journey, candidates, deps) : { kind: 'none' },
+    sticky,
     now: deps.clock.now(),
     random: deps.random.next(),
     estimatedTokens: Math.ceil(journey.request.bytes.length / 4),
@@ -116,7 +124,7 @@ function choose(journey: Journey, candidates: readonly Candidate[], wanted: Want
 }
 
 function stickiness({ stickyKeys }: Journey, candidates: readonly Candidate[], { sessions, clock }: TryModelDeps): Stickiness {
-  if (stickyKeys.length === 0) return { kind: 'none' };
+  if (stickyKeys.length === 0) return NOT_STICKY;
   const now = clock.now();
   const bound = sessions.lookup(stickyKeys.filter(({ source }) => isOwnerBound(source)).map(({ key }) => key), now);
   const owner = bound ?? sessions.lookup(stickyKeys.map(({ key }) => key), now);
@@ -130,9 +138,15 @@ async function waitForSomebody(journey: Journey, decision: Decision, deps: TryMo
   const elapsedMs = now - journey.request.receivedAt;
   const isBusy = decision.candidates.some(({ out }) => out === 'busy' || out === 'probe');
   if (elapsedMs > LAST_WAIT_MS) return false;
-  if (isBusy) return deps.pool.whenFree(deps.settings().limits.queueMs, journey.signal);
-  if (!isWorthWaiting(decision, now) || decision.waitUntil === null) return false;
-  await pause(decision.waitUntil - now, journey.signal, deps.clock);
+  const waitMs = decision.waitUntil !== null && isWorthWaiting(decision, now) ? decision.waitUntil - now : null;
+  if (isBusy) {
+    const { queueMs } = deps.settings().limits;
+    // Whichever comes first: a slot, or the end of another account's cooldown.
+    const isFree = await deps.pool.whenFree(Math.min(queueMs, waitMs ?? queueMs), journey.signal);
+    return isFree || (waitMs !== null && waitMs < queueMs);
+  }
+  if (waitMs === null) return false;
+  await pause(waitMs, journey.signal, deps.clock);
   return true;
 }
 

@@ -70,12 +70,12 @@ export function createApp(deps: AppDeps): Hono<Env> {
   });
 
   const relay = (endpoint: RelayRequest['endpoint'], scope: EndpointScope) => async (context: Context<Env>) => {
-    requireScope(context.var.client, scope);
-    if (deps.isDraining()) throw new RelayError('draining', 'Relay is shutting down; try again when it is back.', { retryAfterSeconds: 5 });
     const { requestId: id, client, reply } = context.var;
+    const draining = deps.isDraining() ? new RelayError('draining', 'Relay is shutting down; try again when it is back.', { retryAfterSeconds: 5 }) : null;
+    const refusal = scopeRefusal(client, scope) ?? draining;
     const ended = deps.inFlight.begin();
     try {
-      await serveRelayCall({ id, client, endpoint, exchange: context.env, reply }, {
+      await serveRelayCall({ id, client, endpoint, exchange: context.env, reply, refusal }, {
         gateway: deps.gateway,
         clock: deps.clock,
         memory: deps.memory,
@@ -119,17 +119,29 @@ export function createApp(deps: AppDeps): Hono<Env> {
   return app;
 }
 
-/** Throws `insufficient_scope` unless the client may use this kind of endpoint. */
-function requireScope(client: Client, scope: EndpointScope): void {
-  if (client.endpoints.includes(scope)) return;
-  throw new RelayError('insufficient_scope', `Client "${client.name}" may not use ${scope} endpoints; relay clients set ${client.name} --endpoints … allows it.`);
+/** The answer to a request that no URL can be made of: a Host or target that is not one. Nothing of it is echoed. */
+export function unreadableReply(requestId: string): Response {
+  const { status, headers, body } = errorReply(new RelayError('invalid_request_error', 'The Host header or the request target is not valid.'));
+  return new Response(Buffer.from(body).toString('utf8'), {
+    status, headers: { ...headers, 'x-request-id': requestId, 'x-content-type-options': 'nosniff', 'cache-control': 'no-store' },
+  });
 }
 
+/** Throws `insufficient_scope` unless the client may use this kind of endpoint. */
+function requireScope(client: Client, scope: EndpointScope): void {
+  const refusal = scopeRefusal(client, scope);
+  if (refusal !== null) throw refusal;
+}
+
+function scopeRefusal(client: Client, scope: EndpointScope): RelayError | null {
+  if (client.endpoints.includes(scope)) return null;
+  return new RelayError('insufficient_scope', `Client "${client.name}" may not use ${scope} endpoints; relay clients set ${client.name} --endpoints … allows it.`);
+}
+
+/** What is left of a refused upload is read and thrown away for a moment, so that the client gets to see the answer. */
 function refuse(context: Context<Env>, error: RelayError): Response {
   const { status, headers, body } = errorReply(error);
   for (const [name, value] of Object.entries(headers)) context.header(name, value);
-  // An upload that was refused is not read to its end, so its connection is not used again.
-  if (!context.env.incoming.complete) context.header('connection', 'close');
   return context.body(Buffer.from(body).toString('utf8'), { status: status as 400 });
 }
 
@@ -137,7 +149,9 @@ function refuse(context: Context<Env>, error: RelayError): Response {
 function answerPreflight(context: Context<Env>, isAllowed: boolean): Response {
   if (!isAllowed) return refuse(context, new RelayError('method_not_allowed', 'OPTIONS is answered for origins in server.allowedOrigins only.'));
   context.header('access-control-allow-methods', 'GET, POST, DELETE');
-  context.header('access-control-allow-headers', 'authorization, content-type');
+  // SDKs send headers of their own making (x-stainless-…); the origin is trusted, so what it asks for is granted.
+  const wanted = context.req.header('access-control-request-headers') ?? '';
+  context.header('access-control-allow-headers', /^[\w\-, ]{1,1000}$/.test(wanted) ? wanted : 'authorization, content-type');
   return context.body(null, 204);
 }
 

@@ -9,7 +9,7 @@ import type { Waiting } from './waiting.ts';
 /** Where an answer is carried to. */
 export interface CarryInto {
   readonly reply: Reply;
-  readonly waiting: Waiting;
+  readonly waiting: Pick<Waiting, 'saw' | 'stop'>;
   /** Aborted with a RelayError when Relay goes down and this stream has had its time. */
   readonly cut: AbortSignal;
 }

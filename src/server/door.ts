@@ -5,6 +5,11 @@ import { isLoopbackHost } from '../core/config.ts';
 import { RelayError } from '../core/errors.ts';
 import type { Headers } from '../core/relay-request.ts';
 
+/** What a page of an allowed origin may read beside the body. */
+const EXPOSED = 'x-request-id, retry-after, x-should-retry, x-relay-provider, x-relay-account, x-relay-model, x-relay-attempts, x-relay-dropped';
+/** Far more than any client sends. */
+const MAX_HEADERS = 200;
+
 /** What a request may be let in with: headers its answer must carry for an allowed browser origin. */
 export type DoorResult = { readonly ok: true; readonly headers: Headers } | { readonly ok: false; readonly error: RelayError };
 
@@ -14,6 +19,9 @@ export type DoorResult = { readonly ok: true; readonly headers: Headers } | { re
  * Forwarded headers are never looked at.
  */
 export function checkDoor(incoming: IncomingMessage, port: number, server: Config['server']): DoorResult {
+  if (incoming.rawHeaders.length / 2 > MAX_HEADERS) {
+    return { ok: false, error: new RelayError('invalid_request_error', `The request has over ${MAX_HEADERS} headers.`, { status: 431 }) };
+  }
   const host = incoming.headers.host ?? '';
   if (countHeader(incoming, 'host') > 1 || !isOurHost(host, port, server.allowedHosts)) {
     return refuse('forbidden_host', `Host "${printable(host)}" is not Relay's. Use localhost:${port}, or add the host to server.allowedHosts.`);
@@ -27,7 +35,7 @@ export function checkDoor(incoming: IncomingMessage, port: number, server: Confi
   if (!server.allowedOrigins.includes(origin)) {
     return refuse('forbidden_origin', `Origin "${printable(origin)}" may not call Relay. Add it to server.allowedOrigins if it is yours.`);
   }
-  return { ok: true, headers: { 'access-control-allow-origin': origin, vary: 'Origin' } };
+  return { ok: true, headers: { 'access-control-allow-origin': origin, vary: 'Origin', 'access-control-expose-headers': EXPOSED } };
 }
 
 /** How often a header stands in the request: node joins or drops repeats before anyone can see them. */

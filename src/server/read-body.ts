@@ -14,23 +14,47 @@ export interface ParsedBody {
 
 /** How much body memory all running requests may hold together, so that a burst cannot exhaust the machine. */
 export interface BodyMemory {
-  /** Takes the bytes, or throws `overloaded`. */
+  /** Opens one request's account; everything in it is given back when its exchange is over. */
+  open(outgoing: ServerResponse): BodyAccount;
+  /** Bytes held now. */
+  readonly held: number;
+}
+
+/** One request's part of a {@link BodyMemory}. */
+export interface BodyAccount {
+  /** Takes bytes, or throws `overloaded`. */
   take(bytes: number): void;
-  give(bytes: number): void;
+  /** Gives everything back. */
+  close(): void;
 }
 
 /** A {@link BodyMemory} of `limitBytes`. */
 export function createBodyMemory(limitBytes: () => number): BodyMemory {
   let held = 0;
   return {
-    take(bytes) {
-      if (held + bytes > limitBytes()) {
-        throw new RelayError('overloaded', 'Too many large requests are running; try again in a moment.', { retryAfterSeconds: 1 });
-      }
-      held += bytes;
+    get held() {
+      return held;
     },
-    give(bytes) {
-      held -= bytes;
+    open(outgoing) {
+      let own = 0;
+      let isOpen = !outgoing.closed;
+      const close = (): void => {
+        isOpen = false;
+        held -= own;
+        own = 0;
+      };
+      outgoing.once('close', close);
+      return {
+        take(bytes) {
+          if (!isOpen) return;
+          if (held + bytes > limitBytes()) {
+            throw new RelayError('overloaded', 'Too many large requests are running (limits.inflightBodyMb); try again in a moment.', { retryAfterSeconds: 1 });
+          }
+          held += bytes;
+          own += bytes;
+        },
+        close,
+      };
     },
   };
 }
@@ -55,9 +79,16 @@ export interface Exchange {
  */
 export async function readJsonBody(exchange: Exchange, maxBytes: number, memory: BodyMemory): Promise<ParsedBody> {
   requireJson(exchange.incoming);
-  const encoded = await readBytes(exchange, maxBytes, memory);
-  const bytes = await decode(encoded, exchange.incoming.headers['content-encoding'], maxBytes);
-  return { bytes, json: parseBody(bytes) };
+  const account = memory.open(exchange.outgoing);
+  try {
+    const encoded = await readBytes(exchange, maxBytes, account);
+    const bytes = await decode(encoded, exchange.incoming.headers['content-encoding'], maxBytes);
+    if (bytes !== encoded) account.take(bytes.length);
+    return { bytes, json: parseBody(bytes) };
+  } catch (error) {
+    account.close();
+    throw error;
+  }
 }
 
 function requireJson(incoming: IncomingMessage): void {
@@ -69,27 +100,38 @@ function requireJson(incoming: IncomingMessage): void {
   throw new RelayError('unsupported_media_type', 'Content-Type must be application/json in UTF-8.');
 }
 
-/** Collects the body as it came. The client is told to go on (`100 Continue`) only here, after its key was good. */
-async function readBytes({ incoming, outgoing }: Exchange, maxBytes: number, memory: BodyMemory): Promise<Buffer> {
+/**
+ * Collects the body as it came. The client is told to go on (`100 Continue`) only here, after its key was good. By events,
+ * not by an iterator: leaving one early destroys the socket, and with it the answer that says why.
+ */
+function readBytes({ incoming, outgoing }: Exchange, maxBytes: number, account: BodyAccount): Promise<Buffer> {
   const announced = Number(incoming.headers['content-length'] ?? 0);
-  if (announced > maxBytes) throw tooLarge(maxBytes);
+  if (announced > maxBytes) return Promise.reject(tooLarge(maxBytes));
   if (incoming.headers.expect?.toLowerCase() === '100-continue') outgoing.writeContinue();
-  let length = 0;
-  const chunks: Buffer[] = [];
-  try {
-    for await (const chunk of incoming as AsyncIterable<Buffer>) {
+  return new Promise((resolve, reject) => {
+    let length = 0;
+    let chunks: Buffer[] = [];
+    const onData = (chunk: Buffer): void => {
       length += chunk.length;
-      if (length > maxBytes) throw tooLarge(maxBytes);
-      memory.take(chunk.length);
-      chunks.push(chunk);
-    }
-  } catch (error) {
-    memory.give(sum(chunks));
-    if (error instanceof RelayError) throw error;
-    throw new RelayError('invalid_request_error', 'The request body broke off.');
-  }
-  outgoing.once('close', () => memory.give(length));
-  return chunks.length === 1 && chunks[0] ? chunks[0] : Buffer.concat(chunks);
+      try {
+        if (length > maxBytes) throw tooLarge(maxBytes);
+        account.take(chunk.length);
+        chunks.push(chunk);
+      } catch (error) {
+        fail(error);
+      }
+    };
+    const fail = (error: unknown): void => {
+      incoming.off('data', onData);
+      chunks = [];
+      reject(error);
+    };
+    incoming.on('data', onData);
+    incoming.once('end', () => resolve(chunks.length === 1 && chunks[0] ? chunks[0] : Buffer.concat(chunks)));
+    const brokenOff = (): void => fail(new RelayError('invalid_request_error', 'The request body broke off.'));
+    incoming.once('error', brokenOff);
+    incoming.once('close', brokenOff);
+  });
 }
 
 async function decode(bytes: Buffer, encoding: string | undefined, maxBytes: number): Promise<Uint8Array> {
@@ -129,8 +171,4 @@ function parseBody(bytes: Uint8Array): JsonObject {
 
 function tooLarge(maxBytes: number): RelayError {
   return new RelayError('request_too_large', `The request body is over ${Math.floor(maxBytes / 1_048_576)} MiB (server.maxBodyMb).`);
-}
-
-function sum(chunks: readonly Buffer[]): number {
-  return chunks.reduce((total, chunk) => total + chunk.length, 0);
 }

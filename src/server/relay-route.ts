@@ -30,6 +30,8 @@ export interface IncomingCall {
   readonly endpoint: RelayRequest['endpoint'];
   readonly exchange: Exchange;
   readonly reply: Reply;
+  /** Decided at the door: the call is journaled and answered with this, its body unread. */
+  readonly refusal: RelayError | null;
 }
 
 /**
@@ -42,11 +44,14 @@ export async function serveRelayCall(call: IncomingCall, deps: RelayRouteDeps): 
   const receivedAt = deps.clock.now();
   let request: RelayRequest;
   try {
+    if (call.refusal !== null) throw call.refusal;
     const { json, bytes } = await readJsonBody(call.exchange, deps.maxBodyBytes(), deps.memory);
     request = toRelayRequest(call, json, bytes, receivedAt);
   } catch (error) {
     if (!(error instanceof RelayError)) throw error;
-    await deps.gateway.refuse(unreadableRequest(call, receivedAt), error);
+    const unread = unreadableRequest(call, receivedAt);
+    if (gone.signal.aborted || isBrokenOff(call.exchange)) return deps.gateway.abandon(unread);
+    await deps.gateway.refuse(unread, error);
     await sendError(call, error, {});
     return;
   }
@@ -65,7 +70,8 @@ async function relay(request: RelayRequest, call: IncomingCall, deps: RelayRoute
         reply.write(keepalive);
       },
     })
-    : { saw: () => {}, stop: () => {} };
+    : { saw: () => {}, sign: () => null, stop: () => {} };
+  reply.signOfLife(() => waiting.sign());
   const result = await deps.gateway.relay(request, signal);
   if (!result.ok) {
     waiting.stop();
@@ -93,11 +99,14 @@ async function sendWhole(answer: RelayedAnswer, { reply, id }: IncomingCall): Pr
   await reply.end([body]);
 }
 
-async function sendError({ reply, id, exchange }: IncomingCall, error: RelayError, headers: Headers): Promise<void> {
+/** True when the client closed its connection inside its upload. */
+function isBrokenOff({ incoming }: Exchange): boolean {
+  return !incoming.complete && incoming.destroyed;
+}
+
+async function sendError({ reply, id }: IncomingCall, error: RelayError, headers: Headers): Promise<void> {
   const { status, headers: errorHeaders, body } = errorReply(error);
-  // What is left of a refused upload is not read: the connection cannot be used again.
-  const unread: Headers = exchange.incoming.complete ? {} : { connection: 'close' };
-  reply.begin(status, { ...headers, ...errorHeaders, ...unread, 'content-length': String(body.length), 'x-request-id': id });
+  reply.begin(status, { ...headers, ...errorHeaders, 'content-length': String(body.length), 'x-request-id': id });
   await reply.end([body]);
 }
 

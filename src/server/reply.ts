@@ -10,7 +10,7 @@ const BASE_HEADERS: Headers = {
 /** Headers of an event stream: nothing on the way may hold it back or change it. */
 export const STREAM_HEADERS: Headers = {
   'content-type': 'text/event-stream; charset=utf-8',
-  'cache-control': 'no-cache, no-transform',
+  'cache-control': 'no-store, no-transform',
   'x-accel-buffering': 'no',
 };
 
@@ -23,6 +23,8 @@ export interface Reply {
   /** True once the client has gone or the answer is over. */
   readonly closed: boolean;
   begin(status: number, headers: Headers): void;
+  /** Says how a stream asks a client that has stopped sending whether it still reads. */
+  signOfLife(sign: Sign): void;
   /** False when the client reads too slowly: wait for `onDrain`. */
   write(chunk: Uint8Array): boolean;
   onDrain(callback: () => void): void;
@@ -34,10 +36,37 @@ export interface Reply {
   onGone(callback: () => void): void;
 }
 
+/** What may be written into a begun answer to see whether anybody is there; null where nothing may be now. */
+export type Sign = () => Uint8Array | null;
+
 /** Wraps node's response. `extra` headers (CORS for an allowed origin) are sent with every answer. */
 export function createReply(outgoing: ServerResponse, extra: Headers): Reply {
   let over = false;
+  let sign: Sign = () => null;
   const isClosed = (): boolean => over || outgoing.destroyed || outgoing.writableEnded;
+
+  /**
+   * The client sends nothing more. Either it closed only its sending side and waits for the answer, or it has gone: what is
+   * written then is answered with a reset, which the next write meets. Nothing but writing tells the two apart.
+   */
+  const onHalfClosed = (): void => {
+    if (knock()) setImmediate(knock);
+  };
+  const knock = (): boolean => {
+    if (isClosed()) return false;
+    if (!outgoing.headersSent) {
+      if (outgoing.req.httpVersionMinor >= 1) outgoing.writeProcessing();
+      return true;
+    }
+    const bytes = sign();
+    // In the middle of an event nothing may be added: a client that closed there is taken for gone.
+    if (bytes === null) outgoing.destroy();
+    else outgoing.write(bytes);
+    return bytes !== null;
+  };
+  const { socket } = outgoing.req;
+  socket.once('end', onHalfClosed);
+  outgoing.once('close', () => socket.off('end', onHalfClosed));
 
   return {
     get begun() {
@@ -49,6 +78,9 @@ export function createReply(outgoing: ServerResponse, extra: Headers): Reply {
     begin(status, headers) {
       if (isClosed() || outgoing.headersSent) return;
       outgoing.writeHead(status, { ...BASE_HEADERS, ...extra, ...headers });
+    },
+    signOfLife(next) {
+      sign = next;
     },
     write(chunk) {
       return isClosed() ? true : outgoing.write(chunk);

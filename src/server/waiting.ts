@@ -12,6 +12,8 @@ const CODEX_EVENT = new TextEncoder().encode(': keepalive\n\nevent: codex.keepal
 export interface Waiting {
   /** Bytes went to the client: the silence begins anew behind them. */
   saw(chunk: Uint8Array): void;
+  /** A comment, where one may stand now; null inside an event. */
+  sign(): Uint8Array | null;
   stop(): void;
 }
 
@@ -42,21 +44,25 @@ export function startWaiting({ clock, isCodex, send }: WaitingOptions): Waiting 
     });
   };
   watch(SILENCE_MS);
+  let tail: readonly number[] = [];
   return {
     saw(chunk) {
+      if (chunk.length === 0) return;
       lastAt = clock.now();
-      isBetweenEvents = endsWithBlankLine(chunk, isBetweenEvents);
+      // Pieces can be single bytes, so the end of the one before counts.
+      tail = [...tail, ...chunk.subarray(-3)].slice(-3);
+      isBetweenEvents = isBlankLine(tail);
     },
+    sign: () => (isBetweenEvents ? COMMENT : null),
     stop: () => cancel(),
   };
 }
 
-function endsWithBlankLine(chunk: Uint8Array, before: boolean): boolean {
-  const { length } = chunk;
-  if (length < 2) return length === 0 ? before : false;
-  const [third, second, last] = [chunk[length - 3], chunk[length - 2], chunk[length - 1]];
-  const LF = 10;
-  const CR = 13;
+const LF = 10;
+const CR = 13;
+
+/** Whether a stream that ends so stands behind a blank line, in any of the three spellings of a line's end. */
+function isBlankLine([third, second, last]: readonly number[]): boolean {
   if (last === LF) return second === LF || (second === CR && third === LF);
   return last === CR && second === CR;
 }

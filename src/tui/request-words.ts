@@ -10,11 +10,12 @@ export const OUTCOMES: Readonly<Record<Outcome, { readonly mark: string; readonl
   client_closed: { mark: '○', tone: 'dim', words: 'the client left' },
   refused: { mark: '⊘', tone: 'warn', words: 'refused by Relay' },
   failed: { mark: '✕', tone: 'bad', words: 'failed' },
+  broken_stream: { mark: '✗', tone: 'bad', words: 'broke off' },
 };
 
-/** True for requests that got an error instead of an answer: failed upstream, or refused by Relay. */
+/** True for requests that got an error instead of an answer, or a part of one: failed upstream, or refused by Relay. */
 export function isError(record: CloseRecord): boolean {
-  return record.outcome === 'failed' || record.outcome === 'refused';
+  return record.outcome === 'failed' || record.outcome === 'broken_stream' || record.outcome === 'refused';
 }
 
 /** A machine word as a person reads it: `usage_limit_reached` becomes `usage limit reached`. */
