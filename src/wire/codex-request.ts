@@ -69,7 +69,8 @@ function keepTaken(body: JsonObject, { notes }: Translation): JsonObject {
   return rest;
 }
 
-function codexInput(input: JsonValue | undefined, translation: Translation): JsonValue[] {
+/** The input as the ChatGPT backend takes it: a list, without `system`. Refuses an empty one. */
+export function codexInput(input: JsonValue | undefined, translation: Translation): JsonValue[] {
   if (typeof input === 'string') return [{ type: 'message', role: 'user', content: [{ type: 'input_text', text: input }] }];
   if (input === undefined || input === null) refuseMissing('input');
   if (!Array.isArray(input)) refuseType('input', 'a string or an array of items');

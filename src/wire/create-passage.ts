@@ -1,3 +1,4 @@
+import { createCompactionBody, createCompactionEvents } from './compaction-answer.ts';
 import { createChunksToCompletion, createResponsesToCompletion } from './fold-to-chat.ts';
 import { createChunksToResponse, createEventsToResponse } from './fold-to-responses.ts';
 import type { Passage, PassageDeps } from './passage.ts';
@@ -18,11 +19,19 @@ import { createCompletionToChunks, createResponseToEvents } from './whole-to-eve
  * ones, a fold where the client wants one object, and the whole body where the upstream gives one.
  */
 export function createPassage(plan: AnswerPlan, deps: PassageDeps): Passage {
+  if (plan.compaction !== undefined) return createCompactionPassage(plan, deps);
   if (!plan.upstreamStream) return createWholePassage(bodyTellerFor(plan, deps));
   if (plan.clientStream && plan.clientWire === plan.upstreamWire) {
     return createSplicePassage(plan.clientWire === 'chat' ? createChatSplice(plan) : new ResponsesSplice(plan, deps));
   }
   return createStreamPassage(eventTellerFor(plan, deps));
+}
+
+/** A summary is folded whole, whatever the client asked for, and told as the one item it stands for. */
+function createCompactionPassage(plan: AnswerPlan, deps: PassageDeps): Passage {
+  const folded = { ...plan, clientStream: false };
+  if (plan.upstreamStream) return createStreamPassage(createCompactionEvents(eventTellerFor(folded, deps), plan, deps));
+  return createWholePassage(createCompactionBody(bodyTellerFor(folded, deps), plan, deps));
 }
 
 function eventTellerFor(plan: AnswerPlan, deps: PassageDeps): EventTeller {

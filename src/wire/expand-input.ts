@@ -1,8 +1,9 @@
 import { RelayError } from '../core/errors.ts';
 import type { JsonObject, JsonValue } from '../core/json.ts';
-import { isJsonObject, stringAt } from '../core/json.ts';
+import { arrayAt, isJsonObject, stringAt } from '../core/json.ts';
 import type { RequestMemory } from './prepared-request.ts';
 import { refuseMissing, refuseType, refuseValue } from './refuse-request.ts';
+import { mapUnlessSame } from './unless-same.ts';
 
 /** Items the history was expanded from, by id, for `item_reference`. */
 type ById = ReadonlyMap<string, JsonValue>;
@@ -23,7 +24,7 @@ export function inputItems(body: JsonObject): readonly JsonValue[] {
  */
 export function expandPrevious(body: JsonObject, memory: RequestMemory): JsonObject {
   const previous = body['previous_response_id'];
-  if (previous === undefined || previous === null) return withReferences(body, new Map());
+  if (previous === undefined || previous === null) return withReferences(body, new Map(), memory);
   if (typeof previous !== 'string') refuseType('previous_response_id', 'a string');
   const stored = memory.storedResponse(previous);
   if (!stored) {
@@ -38,7 +39,21 @@ export function expandPrevious(body: JsonObject, memory: RequestMemory): JsonObj
   }));
   const { previous_response_id: _, ...rest } = body;
   const current = body['input'] === undefined || body['input'] === null ? [] : inputItems(body);
-  return withReferences({ ...rest, input: [...history.map(withoutOwnId), ...current] }, byId);
+  return withReferences({ ...rest, input: [...history.map(withoutOwnId), ...current] }, byId, memory);
+}
+
+/**
+ * The body with every reference written out that Relay's own store can answer; the rest is the upstream's to know. The
+ * very same body where there is none.
+ */
+export function expandKnownReferences(body: JsonObject, memory: RequestMemory): JsonObject {
+  const input = arrayAt(body, 'input');
+  const written = (item: JsonValue): JsonValue => {
+    const found = isReference(item) ? memory.storedItem?.(stringAt(item, 'id') ?? '') : undefined;
+    return found === undefined ? item : withoutOwnId(found);
+  };
+  const expanded = input && mapUnlessSame(input, written);
+  return expanded === undefined || expanded === input ? body : { ...body, input: [...expanded] };
 }
 
 /** Ids of items that nobody stored are refused ("Item with id … not found"); reasoning keeps the one it is sealed with. */
@@ -48,20 +63,21 @@ function withoutOwnId(item: JsonValue): JsonValue {
   return rest;
 }
 
-function withReferences(body: JsonObject, byId: ById): JsonObject {
+function withReferences(body: JsonObject, byId: ById, memory: RequestMemory): JsonObject {
   const { input } = body;
   if (!Array.isArray(input) || !input.some(isReference)) return body;
-  return { ...body, input: input.map((item, index) => resolved(item, `input[${index}]`, byId)) };
+  const find = (id: string): JsonValue | undefined => byId.get(id) ?? memory.storedItem?.(id);
+  return { ...body, input: input.map((item, index) => resolved(item, `input[${index}]`, find)) };
 }
 
 function isReference(item: JsonValue): boolean {
   return stringAt(item, 'type') === 'item_reference';
 }
 
-function resolved(item: JsonValue, at: string, byId: ById): JsonValue {
+function resolved(item: JsonValue, at: string, find: (id: string) => JsonValue | undefined): JsonValue {
   if (!isReference(item)) return item;
   const id = stringAt(item, 'id') ?? '';
-  const found = byId.get(id);
+  const found = find(id);
   if (found === undefined) refuseValue(`${at}.id`, `no item '${id.slice(0, 80)}' is known here; send the item itself.`);
   return withoutOwnId(found);
 }

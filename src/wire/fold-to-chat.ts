@@ -6,6 +6,7 @@ import { createItemCollector } from './fold-items.ts';
 import type { PassageDeps } from './passage.ts';
 import { nothingSeen } from './passage.ts';
 import type { AnswerPlan } from './prepared-request.ts';
+import { createSignedCalls } from './signed-calls.ts';
 import { toBytes } from './sse-writer.ts';
 import { bodyOfFailure, endedInError, noteFailure, readChatFailure } from './stream-failure.ts';
 import type { EventTeller } from './stream-passage.ts';
@@ -54,6 +55,7 @@ export function createResponsesToCompletion(plan: AnswerPlan, deps: PassageDeps)
 export function createChunksToCompletion(deps: PassageDeps): EventTeller {
   const seen = nothingSeen();
   const fold = createCompletionFold();
+  const signed = createSignedCalls();
   let finish: string | null = null;
   return {
     seen,
@@ -62,6 +64,7 @@ export function createChunksToCompletion(deps: PassageDeps): EventTeller {
       if (failure) return noteFailure(seen, failure);
       noteCompletion(seen, chunk);
       fold.chunk(chunk);
+      signed.take(chunk);
       for (const choice of arrayAt(chunk, 'choices') ?? []) {
         noteDelta(seen, objectAt(choice, 'delta'));
         finish = stringAt(choice, 'finish_reason') || finish;
@@ -80,7 +83,7 @@ export function createChunksToCompletion(deps: PassageDeps): EventTeller {
       const head = { id: seen.responseId ?? deps.makeId('chatcmpl-'), created: deps.nowSeconds(), model: seen.model ?? deps.model };
       return [toBytes(JSON.stringify({ ...head, ...fold.completion() }))];
     },
-    items: () => [],
+    items: signed.items,
     response: () => null,
     errorFrame: errorEnvelope,
   };

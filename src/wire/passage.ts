@@ -15,7 +15,7 @@ export interface Passage {
   readonly seen: Seen;
   /**
    * The answer's Responses output items as far as they are known, for the store behind `previous_response_id` and for
-   * the replay of reasoning. Empty where none are needed: chat to chat, and Codex on its own wire.
+   * the replay of reasoning. Empty where none are needed: chat to chat but for Gemini's signed calls, and Codex on its own wire.
    */
   items(): readonly JsonObject[];
   /**

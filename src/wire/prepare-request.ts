@@ -1,6 +1,6 @@
-import { RelayError } from '../core/errors.ts';
 import type { JsonObject, JsonValue } from '../core/json.ts';
 import { arrayAt, objectAt, stringAt } from '../core/json.ts';
+import { compactionBySummary, summaryBody } from './compaction.ts';
 import { expandPrevious, inputItems } from './expand-input.ts';
 import type { AnswerPlan, ClientCall, PreparedRequest, RequestMemory, Target } from './prepared-request.ts';
 import { responsesToChat } from './request-to-chat.ts';
@@ -25,6 +25,13 @@ const ECHOED = [
  * Throws a {@link RelayError} of status 400 that names the parameter, and nothing else.
  */
 export function prepareRequest(call: ClientCall, target: Target, memory: RequestMemory): PreparedRequest {
+  const compaction = compactionBySummary(call, target);
+  if (compaction === undefined) return prepareCall(call, target, memory);
+  const prepared = prepareCall({ ...call, endpoint: 'responses', body: summaryBody(call.body, memory) }, target, memory);
+  return { ...prepared, changed: true, answer: { ...prepared.answer, compaction, echo: echoOf(call.body) } };
+}
+
+function prepareCall(call: ClientCall, target: Target, memory: RequestMemory): PreparedRequest {
   const upstreamStream = call.endpoint !== 'compact' && (call.stream || target.streamOnly);
   const items = translatedItems(call, target, memory);
   const reserved = items ? declaredResponsesNames(call.body, items.list) : declaredChatNames(call.body);
@@ -37,12 +44,9 @@ export function prepareRequest(call: ClientCall, target: Target, memory: Request
 
 /** The history a translation to chat starts from; undefined for every other way. */
 function translatedItems(
-  { bodyWire, endpoint, body }: ClientCall, target: Target, memory: RequestMemory,
+  { bodyWire, body }: ClientCall, target: Target, memory: RequestMemory,
 ): { readonly body: JsonObject; readonly list: readonly JsonValue[] } | undefined {
   if (bodyWire !== 'responses' || target.wire !== 'chat') return undefined;
-  if (endpoint === 'compact') {
-    throw new RelayError('unsupported_endpoint', 'The upstream that serves this model cannot compact a conversation.', { param: 'model' });
-  }
   const whole = expandPrevious(body, memory);
   return { body: whole, list: inputItems(whole) };
 }

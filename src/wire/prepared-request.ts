@@ -20,6 +20,8 @@ export interface ClientCall {
 export interface RequestMemory {
   /** A stored answer: its input with all ancestors', and its output; undefined when unknown or forgotten. */
   storedResponse(id: string): StoredResponse | undefined;
+  /** An output item of a stored answer, for `item_reference`; undefined when unknown, or when the upstream itself keeps it. */
+  storedItem?(id: string): JsonValue | undefined;
   /** Reasoning items that stood before a tool call, to be put back for a chat client; undefined when none are kept. */
   reasoningFor(callId: string): readonly JsonValue[] | undefined;
   /** A stable digest in lower-case hex, at least 32 characters. */
@@ -42,6 +44,8 @@ export interface Target {
   readonly streamOnly: boolean;
   /** Efforts the catalogue lists for the model; empty when it says nothing. */
   readonly efforts: readonly string[];
+  /** It folds a history into a compaction item by itself; unless said, that is so where it speaks Responses. */
+  readonly compacts?: boolean;
   /** Refuse what cannot be honoured instead of dropping it. */
   readonly strict: boolean;
 }
@@ -87,6 +91,11 @@ export interface AnswerPlan {
   readonly callIds: Readonly<Record<string, string>>;
   /** Stop sequences the upstream cannot honour: cut on the way back. */
   readonly stop: readonly string[];
+  /**
+   * The upstream was asked for a summary in place of a compaction: the answer is one compaction item, inside a
+   * `response.compaction` object or an ordinary response.
+   */
+  readonly compaction?: 'object' | 'item';
   /** Members of the client's request that a Responses object echoes (instructions, tools, metadata, …). */
   readonly echo: JsonObject;
 }

@@ -2,6 +2,7 @@ import type { JsonObject, JsonValue } from '../core/json.ts';
 import { arrayAt, isJsonObject, objectAt, stringAt } from '../core/json.ts';
 import { signedBy } from './chat-dialect.ts';
 import { hostedArguments, hostedToolOfItem } from './hosted-tools.ts';
+import { summaryIn } from './compaction.ts';
 import { openReasoning } from './reasoning-envelope.ts';
 import { refuseRequest, refuseValue, requireObject, requireString } from './refuse-request.ts';
 import { assistantText, chatContent, toolAnswer } from './request-to-chat-content.ts';
@@ -72,10 +73,8 @@ function addItem(conversation: Conversation, item: JsonObject, position: number,
     case 'compaction_summary':
       addCompaction(conversation, item, at);
       return;
-    case 'compaction_trigger':
-      refuseValue(`${at}.type`, 'the upstream that serves this model cannot compact a conversation.');
-    // The rest has been read already (additional_tools, configuration_update) or says nothing a chat history can
-    // repeat (web searches and other calls an upstream ran itself).
+    // The rest has been read already (additional_tools, configuration_update), asked for something in an earlier request
+    // (compaction_trigger), or says nothing a chat history can repeat (web searches and other calls an upstream ran itself).
   }
 }
 
@@ -137,8 +136,8 @@ function addOutput(conversation: Conversation, position: number, at: string): vo
 /** A summary Relay made is told as the system; another upstream's ciphertext is lost, and that is noted. */
 function addCompaction(conversation: Conversation, item: JsonObject, at: string): void {
   endTurn(conversation);
-  const summary = openReasoning(stringAt(item, 'encrypted_content'))?.reasoningContent ?? null;
-  if (summary !== null) conversation.messages.push({ role: 'system', content: summary });
+  const summary = summaryIn(item);
+  if (summary !== undefined) conversation.messages.push({ role: 'system', content: summary });
   else conversation.translation.notes.drop('input:compaction', `${at}.type`);
 }
 

@@ -2,8 +2,9 @@ import type { JsonObject, JsonValue } from '../core/json.ts';
 import { arrayAt, isJsonObject, objectAt, stringAt } from '../core/json.ts';
 import { toChatDialect } from './chat-dialect.ts';
 import { normalTools } from './chat-tools.ts';
-import { toCodexDialect } from './codex-request.ts';
-import { expandPrevious, inputItems } from './expand-input.ts';
+import { codexInput, toCodexDialect } from './codex-request.ts';
+import { summaryIn } from './compaction.ts';
+import { expandKnownReferences, expandPrevious } from './expand-input.ts';
 import type { ClientCall } from './prepared-request.ts';
 import { servedEffort } from './reasoning-effort.ts';
 import { isRelayReasoning } from './reasoning-envelope.ts';
@@ -30,7 +31,8 @@ export function responsesToResponses(call: ClientCall, translation: Translation)
   if (target.dialect === 'codex') return call.isCodex ? forCodexItself(body, translation) : forCodexBackend(body, translation);
   const previous = stringAt(body, 'previous_response_id');
   const isKnown = previous !== undefined && memory.storedResponse(previous) !== undefined;
-  const whole = withoutRelayReasoning(isKnown ? withoutLostReasoning(expandPrevious(body, memory)) : body);
+  const expanded = isKnown ? withoutLostReasoning(expandPrevious(body, memory)) : expandKnownReferences(body, memory);
+  const whole = withoutRelayReasoning(expanded);
   return addressed(withoutChatOptions(call, withEffort(whole, translation)), translation);
 }
 
@@ -64,11 +66,20 @@ function withEffort(body: JsonObject, { target, notes }: Translation): JsonObjec
   return { ...body, reasoning: { ...reasoning, effort: served } };
 }
 
-/** Reasoning that Relay sealed for a chat upstream is ciphertext no Responses upstream can verify: it stays behind. */
+/**
+ * What Relay sealed for a chat upstream is ciphertext no Responses upstream can verify: reasoning stays behind, and a
+ * summary in place of a compaction is told in the open, since it holds the only copy of the conversation so far.
+ */
 function withoutRelayReasoning(body: JsonObject): JsonObject {
   const input = arrayAt(body, 'input');
   if (!input?.some(isSealedByRelay)) return body;
-  return { ...body, input: input.filter((item) => !isSealedByRelay(item)) };
+  return { ...body, input: input.flatMap((item) => (isSealedByRelay(item) ? unsealed(item) : [item])) };
+}
+
+function unsealed(item: JsonValue): JsonValue[] {
+  const summary = summaryIn(item);
+  if (summary === undefined) return [];
+  return [{ type: 'message', role: 'developer', content: [{ type: 'input_text', text: summary }] }];
 }
 
 /** Reasoning without its ciphertext stands for an item in a store: where nothing was stored it is refused. */
@@ -95,9 +106,9 @@ function withoutChatOptions({ clientWire }: ClientCall, body: JsonObject): JsonO
 
 /** The compaction endpoint takes less than the other (ChatGPT backend, observed 2026-11). */
 function forCodexCompact(call: ClientCall, translation: Translation): JsonObject {
-  const whole = withoutRelayReasoning(expandPrevious(call.body, translation.memory));
+  const whole = withoutLostReasoning(withoutRelayReasoning(expandPrevious(call.body, translation.memory)));
   if (call.isCodex) return addressed(whole, translation);
-  const listed = typeof whole['input'] === 'string' ? { ...whole, input: [...inputItems(whole)] } : whole;
+  const listed = { ...whole, instructions: whole['instructions'] ?? '', input: codexInput(whole['input'], translation) };
   return addressed(withMembers(listed, {
     store: undefined, stream: undefined, text: undefined, tools: undefined, tool_choice: undefined, client_metadata: undefined,
   }), translation);

@@ -3,6 +3,7 @@ import { arrayAt, parseJsonObject, stringAt } from '../core/json.ts';
 import { chatErrorFrame } from './error-frame.ts';
 import { nothingSeen } from './passage.ts';
 import type { AnswerPlan } from './prepared-request.ts';
+import { createSignedCalls } from './signed-calls.ts';
 import type { FrameFields } from './splice-framer.ts';
 import type { FrameJudge, Verdict } from './splice-passage.ts';
 import { DROP, HOLD, LAST, PASS, nameOf, textOf } from './splice-passage.ts';
@@ -39,6 +40,7 @@ export function createChatSplice(plan: AnswerPlan): FrameJudge {
   const scan: Scan = { characters: 0, found: 0 };
   let finish: string | null = null;
   let named = false;
+  const signed = createSignedCalls();
 
   const judgeChunk = (chunk: JsonObject, carriesOutput: boolean): Verdict => {
     const failure = readChatFailure(chunk);
@@ -67,10 +69,12 @@ export function createChatSplice(plan: AnswerPlan): FrameJudge {
     if (carriesOutput) seen.meaningful = true;
     if (scan.characters > 0) seen.outputEvents += 1;
     seen.outputCharacters += scan.characters;
-    const matters = !named || (scan.found & ~CALLS) !== 0 || nameOf(fields) === 'error';
+    const mayBeSigned = plan.dialect === 'gemini' && (scan.found & CALLS) !== 0;
+    const matters = mayBeSigned || !named || (scan.found & ~CALLS) !== 0 || nameOf(fields) === 'error';
     const chunk = matters ? parseJsonObject(textOf(fields)) : undefined;
     if (chunk) {
       named = true;
+      if (mayBeSigned) signed.take(chunk);
       return judgeChunk(nameOf(fields) === 'error' && !chunk.error ? { ...chunk, object: 'error' } : chunk, carriesOutput);
     }
     return finish === null || carriesOutput ? PASS : HOLD;
@@ -85,7 +89,7 @@ export function createChatSplice(plan: AnswerPlan): FrameJudge {
       return DONE_EVENT;
     },
     failed: () => chatErrorFrame(bodyOfFailure(seen.failure ?? endedInError())),
-    items: () => [],
+    items: signed.items,
     response: () => null,
     errorFrame: chatErrorFrame,
   };

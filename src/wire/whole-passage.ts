@@ -4,6 +4,7 @@ import { arrayAt, isJsonObject, objectAt, parseJsonObject, stringAt } from '../c
 import { errorEnvelope } from './error-frame.ts';
 import type { Passage, Passed, Seen } from './passage.ts';
 import { NOTHING_PASSED, nothingSeen } from './passage.ts';
+import { createSignedCalls } from './signed-calls.ts';
 import { joinBytes } from './sse-writer.ts';
 import { bodyOfFailure, brokenAnswer, endedInError, noteFailure, readChatFailure, readResponsesFailure } from './stream-failure.ts';
 import type { EventTeller } from './stream-passage.ts';
@@ -67,8 +68,12 @@ export function createSameBody(wire: 'chat' | 'responses'): BodyTeller {
   return {
     seen,
     tell(body, bytes) {
-      if (wire === 'chat') noteCompletionBody(seen, body);
-      else {
+      if (wire === 'chat') {
+        noteCompletionBody(seen, body);
+        const signed = createSignedCalls();
+        signed.take(body);
+        items = signed.items();
+      } else {
         noteResponseBody(seen, body);
         items = (arrayAt(body, 'output') ?? []).filter(isJsonObject);
         if (seen.failure === null) response = body;
