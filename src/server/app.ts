@@ -71,8 +71,7 @@ export function createApp(deps: AppDeps): Hono<Env> {
 
   const relay = (endpoint: RelayRequest['endpoint'], scope: EndpointScope) => async (context: Context<Env>) => {
     const { requestId: id, client, reply } = context.var;
-    const draining = deps.isDraining() ? new RelayError('draining', 'Relay is shutting down; try again when it is back.', { retryAfterSeconds: 5 }) : null;
-    const refusal = scopeRefusal(client, scope) ?? draining;
+    const refusal = scopeRefusal(client, scope) ?? (deps.isDraining() ? drainingError() : null);
     const ended = deps.inFlight.begin();
     try {
       await serveRelayCall({ id, client, endpoint, exchange: context.env, reply, refusal }, {
@@ -133,9 +132,15 @@ function requireScope(client: Client, scope: EndpointScope): void {
   if (refusal !== null) throw refusal;
 }
 
-function scopeRefusal(client: Client, scope: EndpointScope): RelayError | null {
+/** Why a client may not use this kind of endpoint; null where it may. */
+export function scopeRefusal(client: Client, scope: EndpointScope): RelayError | null {
   if (client.endpoints.includes(scope)) return null;
   return new RelayError('insufficient_scope', `Client "${client.name}" may not use ${scope} endpoints; relay clients set ${client.name} --endpoints … allows it.`);
+}
+
+/** The refusal of new work while what runs is finished. */
+export function drainingError(): RelayError {
+  return new RelayError('draining', 'Relay is shutting down; try again when it is back.', { retryAfterSeconds: 5 });
 }
 
 /** What is left of a refused upload is read and thrown away for a moment, so that the client gets to see the answer. */

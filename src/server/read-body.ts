@@ -14,8 +14,8 @@ export interface ParsedBody {
 
 /** How much body memory all running requests may hold together, so that a burst cannot exhaust the machine. */
 export interface BodyMemory {
-  /** Opens one request's account; everything in it is given back when its exchange is over. */
-  open(outgoing: ServerResponse): BodyAccount;
+  /** Opens one request's account; everything in it is given back when its exchange is over, or at `close` where there is none. */
+  open(outgoing?: ServerResponse): BodyAccount;
   /** Bytes held now. */
   readonly held: number;
 }
@@ -37,13 +37,13 @@ export function createBodyMemory(limitBytes: () => number): BodyMemory {
     },
     open(outgoing) {
       let own = 0;
-      let isOpen = !outgoing.closed;
+      let isOpen = outgoing?.closed !== true;
       const close = (): void => {
         isOpen = false;
         held -= own;
         own = 0;
       };
-      outgoing.once('close', close);
+      outgoing?.once('close', close);
       return {
         take(bytes) {
           if (!isOpen) return;
@@ -169,6 +169,7 @@ function parseBody(bytes: Uint8Array): JsonObject {
   return value;
 }
 
-function tooLarge(maxBytes: number): RelayError {
+/** The refusal of a body over the limit. */
+export function tooLarge(maxBytes: number): RelayError {
   return new RelayError('request_too_large', `The request body is over ${Math.floor(maxBytes / 1_048_576)} MiB (server.maxBodyMb).`);
 }

@@ -46,20 +46,23 @@ export async function serveRelayCall(call: IncomingCall, deps: RelayRouteDeps): 
   try {
     if (call.refusal !== null) throw call.refusal;
     const { json, bytes } = await readJsonBody(call.exchange, deps.maxBodyBytes(), deps.memory);
-    request = toRelayRequest(call, json, bytes, receivedAt);
+    request = toRelayRequest({ ...call, headers: lowerCased(call.exchange.incoming.headers), receivedAt }, json, bytes);
   } catch (error) {
     if (!(error instanceof RelayError)) throw error;
     const unread = unreadableRequest(call, receivedAt);
     if (gone.signal.aborted || isBrokenOff(call.exchange)) return deps.gateway.abandon(unread);
     await deps.gateway.refuse(unread, error);
-    await sendError(call, error, {});
+    await sendError(call.reply, error, { 'x-request-id': call.id });
     return;
   }
-  await relay(request, call, deps, AbortSignal.any([gone.signal, deps.cut]));
+  await relayInto(call.reply, request, deps, AbortSignal.any([gone.signal, deps.cut]));
 }
 
-async function relay(request: RelayRequest, call: IncomingCall, deps: RelayRouteDeps, signal: AbortSignal): Promise<void> {
-  const { reply } = call;
+/** What relaying needs once the body is read. */
+export type RelayIntoDeps = Pick<RelayRouteDeps, 'gateway' | 'clock' | 'cut'>;
+
+/** Has a request relayed and carries its answer, or its error, into the reply; nothing is owed to the request afterwards. */
+export async function relayInto(reply: Reply, request: RelayRequest, deps: RelayIntoDeps, signal: AbortSignal): Promise<void> {
   const idHeader = { 'x-request-id': request.id };
   const waiting: Waiting = request.stream
     ? startWaiting({
@@ -76,7 +79,7 @@ async function relay(request: RelayRequest, call: IncomingCall, deps: RelayRoute
   if (!result.ok) {
     waiting.stop();
     if (reply.begun) await reply.destroy([inStreamError(request.clientWire, result.error.body)]);
-    else await sendError(call, result.error, result.headers);
+    else await sendError(reply, result.error, { ...result.headers, ...idHeader });
     return;
   }
   if (request.stream) {
@@ -84,10 +87,10 @@ async function relay(request: RelayRequest, call: IncomingCall, deps: RelayRoute
     await carry(result.answer, { reply, waiting, cut: deps.cut });
     return;
   }
-  await sendWhole(result.answer, call);
+  await sendWhole(result.answer, reply, idHeader);
 }
 
-async function sendWhole(answer: RelayedAnswer, { reply, id }: IncomingCall): Promise<void> {
+async function sendWhole(answer: RelayedAnswer, reply: Reply, idHeader: Headers): Promise<void> {
   if (reply.closed) {
     await answer.settle({ kind: 'client-gone' });
     return;
@@ -95,7 +98,7 @@ async function sendWhole(answer: RelayedAnswer, { reply, id }: IncomingCall): Pr
   answer.firstOutput();
   await answer.settle({ kind: 'served' });
   const body = Buffer.concat([...answer.held, ...(answer.last ?? [])]);
-  reply.begin(200, { 'content-type': 'application/json', 'content-length': String(body.length), ...answer.headers, 'x-request-id': id });
+  reply.begin(200, { 'content-type': 'application/json', 'content-length': String(body.length), ...answer.headers, ...idHeader });
   await reply.end([body]);
 }
 
@@ -104,13 +107,18 @@ function isBrokenOff({ incoming }: Exchange): boolean {
   return !incoming.complete && incoming.destroyed;
 }
 
-async function sendError({ reply, id }: IncomingCall, error: RelayError, headers: Headers): Promise<void> {
+/** Answers with an error where nothing has begun. */
+export async function sendError(reply: Reply, error: RelayError, headers: Headers): Promise<void> {
   const { status, headers: errorHeaders, body } = errorReply(error);
-  reply.begin(status, { ...headers, ...errorHeaders, 'content-length': String(body.length), 'x-request-id': id });
+  reply.begin(status, { ...headers, ...errorHeaders, 'content-length': String(body.length) });
   await reply.end([body]);
 }
 
-function toRelayRequest(call: IncomingCall, body: JsonObject, bytes: Uint8Array, receivedAt: number): RelayRequest {
+/** What a request comes with beside its body. */
+export type RequestHead = Pick<RelayRequest, 'id' | 'client' | 'endpoint' | 'headers' | 'receivedAt'>;
+
+/** A body as a request to relay. Throws what is wrong with it as a RelayError that names the parameter. */
+export function toRelayRequest(head: RequestHead, body: JsonObject, bytes: Uint8Array): RelayRequest {
   const { model, stream } = body;
   if (model === undefined || model === null) {
     throw new RelayError('missing_required_parameter', 'Missing required parameter: "model". relay models lists what is served.', { param: 'model' });
@@ -121,12 +129,12 @@ function toRelayRequest(call: IncomingCall, body: JsonObject, bytes: Uint8Array,
   if (stream !== undefined && stream !== null && typeof stream !== 'boolean') {
     throw new RelayError('invalid_request_error', '"stream" must be true or false.', { param: 'stream' });
   }
-  const clientWire = call.endpoint === 'chat' ? 'chat' : 'responses';
-  const bodyWire = call.endpoint === 'chat' && isResponsesBody(body) ? 'responses' : clientWire;
+  const { id, client, endpoint, headers, receivedAt } = head;
+  const clientWire = endpoint === 'chat' ? 'chat' : 'responses';
+  const bodyWire = endpoint === 'chat' && isResponsesBody(body) ? 'responses' : clientWire;
   checkInput(body, bodyWire);
-  const headers = lowerCased(call.exchange.incoming.headers);
   return {
-    id: call.id, client: call.client, endpoint: call.endpoint, clientWire, bodyWire, stream: stream === true && call.endpoint !== 'compact', model, body, bytes,
+    id, client, endpoint, clientWire, bodyWire, stream: stream === true && endpoint !== 'compact', model, body, bytes,
     headers, isCodex: clientWire === 'responses' && isCodexCaller(headers), receivedAt,
   };
 }
@@ -153,11 +161,12 @@ function checkInput(body: JsonObject, wire: RelayRequest['bodyWire']): void {
 }
 
 /** Codex names itself in `originator`: `codex_cli_rs`, `codex-tui`, `codex_exec`, `Codex Desktop`, … */
-function isCodexCaller(headers: Headers): boolean {
+export function isCodexCaller(headers: Headers): boolean {
   return /^codex[ _-]/i.test(headers['originator'] ?? '') || /^codex[ _-][^/]*\//i.test(headers['user-agent'] ?? '');
 }
 
-function lowerCased(headers: NodeJS.Dict<string | string[]>): Headers {
+/** Node's headers with repeats joined. */
+export function lowerCased(headers: NodeJS.Dict<string | string[]>): Headers {
   const flat: Record<string, string> = {};
   for (const [name, value] of Object.entries(headers)) {
     if (value !== undefined) flat[name] = Array.isArray(value) ? value.join(', ') : value;
@@ -166,10 +175,10 @@ function lowerCased(headers: NodeJS.Dict<string | string[]>): Headers {
 }
 
 /** What is known of a call whose body could not be read: enough for its line in the journal. */
-function unreadableRequest(call: IncomingCall, receivedAt: number): RelayRequest {
-  const wire = call.endpoint === 'chat' ? 'chat' : 'responses';
+export function unreadableRequest({ id, client, endpoint }: Pick<RequestHead, 'id' | 'client' | 'endpoint'>, receivedAt: number): RelayRequest {
+  const wire = endpoint === 'chat' ? 'chat' : 'responses';
   return {
-    id: call.id, client: call.client, endpoint: call.endpoint, clientWire: wire, bodyWire: wire, stream: false, model: '', body: {},
+    id, client, endpoint, clientWire: wire, bodyWire: wire, stream: false, model: '', body: {},
     bytes: new Uint8Array(), headers: {}, isCodex: false, receivedAt,
   };
 }

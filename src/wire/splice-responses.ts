@@ -168,7 +168,7 @@ const HEAD = /^\s*\{\s*"type"\s*:\s*"([^"\\]+)"/;
 const decoder = new TextDecoder('latin1');
 
 /** An event's type: its name, else the first member of its data, else what its whole data says. */
-function typeOf(fields: FrameFields): string {
+export function typeOf(fields: FrameFields): string {
   const name = nameOf(fields);
   if (name !== '' && name !== 'message') return name;
   const { bytes, dataStart, dataEnd } = fields;
