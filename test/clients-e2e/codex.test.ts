@@ -117,7 +117,7 @@ describe.skipIf(codex === null)('codex 0.169.0 through relay run', () => {
   test.each(MODELS)('a $kind model: a stream cut after its first words is asked for again, and nothing is doubled', async (kind) => {
     const run = await runCodex(kind, [ok({ text: 'These words were lost on the way', break: { at: { afterDeltas: 2 }, how: 'cut' } })]);
     await expectDone(run);
-    expect(run.journal.map(({ outcome }) => outcome)).toEqual(['ok', 'failed', 'ok']);
+    expect(run.journal.map(({ outcome }) => outcome)).toEqual(['ok', 'broken_stream', 'ok']);
     expect(run.stdout).not.toContain('These words');
   });
 
@@ -125,7 +125,7 @@ describe.skipIf(codex === null)('codex 0.169.0 through relay run', () => {
     const breaks = (['reset', 'eof'] as const).map((how) => ok({ text: 'Almost there', break: { at: { afterDeltas: 1 }, how } }));
     const run = await runCodex(CLASSIC, breaks);
     await expectDone(run);
-    expect(run.journal.map(({ outcome }) => outcome)).toEqual(['ok', 'failed', 'failed', 'ok']);
+    expect(run.journal.map(({ outcome }) => outcome)).toEqual(['ok', 'broken_stream', 'broken_stream', 'ok']);
   });
 
   test('with every account spent Codex stops at once and says when to come back', async () => {

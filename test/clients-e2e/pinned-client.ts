@@ -23,7 +23,7 @@ export async function pinnedClient(...packages: readonly [string, ...string[]]):
   const cache = join(process.env['XDG_CACHE_HOME'] || join(homedir(), '.cache'), 'relay-test-clients');
   const folder = join(cache, packages.join('+').replaceAll('/', '-'));
   const client: PinnedClient = { folder, bin: join(folder, 'node_modules', '.bin') };
-  if (await exists(client.bin)) return client;
+  if (await exists(folder)) return client;
   try {
     await mkdir(cache, { recursive: true });
     // Made aside and moved, so that a folder that is there is whole.
@@ -36,7 +36,7 @@ export async function pinnedClient(...packages: readonly [string, ...string[]]):
     await rename(aside, folder);
     return client;
   } catch (error) {
-    if (await exists(client.bin)) return client;
+    if (await exists(folder)) return client;
     const reason = error instanceof Error ? error.message : String(error);
     process.stderr.write(`skipped, since it cannot be installed: ${packages.join(' ')}\n${reason}\n`);
     return null;

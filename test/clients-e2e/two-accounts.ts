@@ -24,7 +24,14 @@ export interface ClientRun extends CommandResult {
   readonly journal: readonly JournalLine<CloseRecord>[];
 }
 
-/** The built daemon over two ChatGPT accounts at a mock backend: `first` is asked before `second`. */
+/** What stands behind Relay: ChatGPT sign-ins, keys of the OpenAI API, or keys at a server with chat completions only. */
+export type UpstreamKind = 'chatgpt' | 'openai' | 'compatible';
+export const UPSTREAM_KINDS: readonly UpstreamKind[] = ['chatgpt', 'openai', 'compatible'];
+
+/** A model that every kind of upstream here serves, classic at ChatGPT. */
+export const MODEL = 'gpt-5.5';
+
+/** The built daemon over two accounts at a mock upstream: `first` is asked before `second`. */
 export interface TwoAccounts {
   readonly upstream: MockUpstream;
   readonly home: RelayHome;
@@ -45,15 +52,9 @@ export interface RunOptions {
 }
 
 /** Starts everything. The program must have been built. */
-export async function startTwoAccounts(): Promise<TwoAccounts> {
-  const upstream = await startMockUpstream({
-    accounts: [{ name: 'first', kind: 'chatgpt', plan: 'plus' }, { name: 'second', kind: 'chatgpt', plan: 'pro' }],
-  });
-  const home = await makeRelayHome(chatgptAt(upstream));
+export async function startTwoAccounts(kind: UpstreamKind = 'chatgpt'): Promise<TwoAccounts> {
   const users = await mkdtemp(join(tmpdir(), 'relay-users-'));
-  const relay = await home.start();
-  await importAccount(home, upstream, 'first', ['--priority', '1']);
-  await importAccount(home, upstream, 'second', ['--priority', '2']);
+  const { upstream, home, relay } = await (kind === 'chatgpt' ? overSignIns() : overKeys(kind));
   return {
     upstream,
     home,
@@ -85,6 +86,32 @@ export async function startTwoAccounts(): Promise<TwoAccounts> {
       await rm(users, { recursive: true, force: true });
     },
   };
+}
+
+type Stage = Pick<TwoAccounts, 'upstream' | 'home' | 'relay'>;
+
+async function overSignIns(): Promise<Stage> {
+  const upstream = await startMockUpstream({
+    accounts: [{ name: 'first', kind: 'chatgpt', plan: 'plus' }, { name: 'second', kind: 'chatgpt', plan: 'pro' }],
+  });
+  const home = await makeRelayHome(chatgptAt(upstream));
+  const relay = await home.start();
+  await importAccount(home, upstream, 'first', ['--priority', '1']);
+  await importAccount(home, upstream, 'second', ['--priority', '2']);
+  return { upstream, home, relay };
+}
+
+async function overKeys(kind: 'openai' | 'compatible'): Promise<Stage> {
+  const accounts = ['first', 'second'].map((name) => ({ name, kind: 'api-key', apiKey: `sk-upstream-${name}` }) as const);
+  const upstream = await startMockUpstream({ accounts, models: [MODEL] });
+  const home = await makeRelayHome({ providers: { upstream: { kind, baseUrl: upstream.platformBaseUrl } } });
+  const relay = await home.start();
+  for (const [index, { name, apiKey }] of accounts.entries()) {
+    const args = ['keys', 'add', name, '--provider', 'upstream', '--api-key-stdin', '--priority', String(index + 1)];
+    const added = await home.run(args, { input: apiKey });
+    if (added.code !== 0) throw new Error(`keys add ${name} ended with ${added.code}: ${added.stderr}`);
+  }
+  return { upstream, home, relay };
 }
 
 /** Variables by which this machine's own proxies, keys and folders would leak into a client, emptied. */
