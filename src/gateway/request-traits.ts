@@ -33,7 +33,12 @@ export function ciphertextIn(body: JsonObject): 'removable' | 'kept' {
 export function withoutCiphertext(body: JsonObject): JsonObject {
   const items = arrayAt(body, 'input');
   if (items === undefined) return body;
-  return { ...body, input: items.flatMap(stripped) };
+  return { ...body, input: [...itemsWithoutCiphertext(items)] };
+}
+
+/** Items of a history without encrypted reasoning. */
+export function itemsWithoutCiphertext(items: readonly JsonValue[]): readonly JsonValue[] {
+  return items.flatMap(stripped);
 }
 
 function stripped(item: JsonValue): JsonValue[] {

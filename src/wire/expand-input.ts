@@ -27,11 +27,7 @@ export function expandPrevious(body: JsonObject, memory: RequestMemory): JsonObj
   if (previous === undefined || previous === null) return withReferences(body, new Map(), memory);
   if (typeof previous !== 'string') refuseType('previous_response_id', 'a string');
   const stored = memory.storedResponse(previous);
-  if (!stored) {
-    throw new RelayError('previous_response_not_found', `Previous response with id '${previous.slice(0, 80)}' not found.`, {
-      param: 'previous_response_id',
-    });
-  }
+  if (!stored) throw previousNotFound(previous);
   const history = [...stored.input, ...stored.output];
   const byId = new Map(history.flatMap((item) => {
     const id = stringAt(item, 'id');
@@ -54,6 +50,13 @@ export function expandKnownReferences(body: JsonObject, memory: RequestMemory): 
   };
   const expanded = input && mapUnlessSame(input, written);
   return expanded === undefined || expanded === input ? body : { ...body, input: [...expanded] };
+}
+
+/** What is answered to an id nobody knows: on this very code Codex sends its whole history instead. */
+export function previousNotFound(id: string): RelayError {
+  return new RelayError('previous_response_not_found', `Previous response with id '${id.slice(0, 80)}' not found.`, {
+    param: 'previous_response_id',
+  });
 }
 
 /** Ids of items that nobody stored are refused ("Item with id … not found"); reasoning keeps the one it is sealed with. */
