@@ -69,17 +69,23 @@ function inheritSettings(command: Command, parent: Command): void {
   for (const child of command.commands) inheritSettings(child, command);
 }
 
+const LONGEST_TIMER_MS = 2 ** 31 - 1;
+
 /** Runs the command line given, and sets the process's exit code. Errors end as one line on stderr, never as a stack. */
 export async function main(args: readonly string[]): Promise<void> {
   const interrupt = new AbortController();
   const onSignal = (): void => interrupt.abort();
   for (const signal of ['SIGINT', 'SIGTERM'] as const) process.once(signal, onSignal);
   const context = processContext(systemClock, interrupt.signal);
+  // The clock's timers keep no process alive, and a command may be waiting on nothing else.
+  const alive = setInterval(() => {}, LONGEST_TIMER_MS);
   try {
     await createProgram(context).parseAsync([...args], { from: 'user' });
     if (interrupt.signal.aborted && process.exitCode === undefined) process.exitCode = EXIT.interrupted;
   } catch (error) {
     process.exitCode = await report(error, context);
+  } finally {
+    clearInterval(alive);
   }
 }
 
