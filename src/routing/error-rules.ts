@@ -65,7 +65,10 @@ const LONGEST_READ = 2_000;
 const CONTEXT_TEXT = /maximum context length|context window|context_length|prompt is too long|input is too long|too many input tokens/i;
 const CAPACITY_TEXT = /model is (?:currently )?(?:at capacity|overloaded)|currently (?:overloaded|experiencing high demand)/i;
 const QUOTA_TEXT = /usage limit has been reached|hit your usage limit/i;
-const CIPHERTEXT_TEXT = /encrypted content .{0,200}could not be (?:verified|decrypted)/is;
+/** The second is said of sealed reasoning that stands elsewhere than it was made for (OpenAI platform, 2025-2026). */
+const CIPHERTEXT_TEXT = new RegExp(
+  "encrypted content .{0,200}could not be (?:verified|decrypted)|of type 'reasoning' was provided without its required following item", 'is',
+);
 const CONTENT_TEXT = /flagged|moderation|content policy|safety system/i;
 const OTHER_THING = /\b(?:response|item|file|vector store|conversation|container|prompt|tool|call)\b.{0,120}\bnot found/i;
 
