@@ -1,33 +1,45 @@
 import type { Account, AccountHealth, QuotaWindow } from '../core/account.ts';
 import { UNKNOWN_HEALTH } from '../core/account.ts';
 import type { Config } from '../core/config.ts';
-import type { Failure } from '../core/failure.ts';
+import type { Failure, FailureKind } from '../core/failure.ts';
 import type { Clock, Random, StateStore } from '../core/ports.ts';
 import type { Headers } from '../core/relay-request.ts';
-import type { EpochMs } from '../core/units.ts';
+import type { EpochMs, NanoUsd } from '../core/units.ts';
 import { MINUTE_MS } from '../core/units.ts';
 import type { AccountView } from '../core/views.ts';
 import { priceRow } from '../accounting/price.ts';
 import { endpointOf } from '../providers/endpoint.ts';
 import { adapterFor } from '../providers/registry.ts';
 import type { CredentialState } from '../routing/account-state.ts';
-import { accountState, afterDeadLogin } from '../routing/account-state.ts';
+import { afterDeadLogin } from '../routing/account-state.ts';
+import type { ModelAvailability } from '../routing/account-report.ts';
+import { afterAvailability, afterBalance, withSpentWindow } from '../routing/account-report.ts';
 import type { Candidate } from '../routing/candidate.ts';
 import type { EndpointBreaker } from '../routing/endpoint-breaker.ts';
 import { afterOutcome, CLOSED_ENDPOINT, isEndpointFault, returnProbe, showsEndpointAlive, takeProbe } from '../routing/endpoint-breaker.ts';
 import { afterFailure, afterQuota, afterRestart, afterSuccess, beginProbe, releaseProbe, withModelBucket } from '../routing/health.ts';
-import { activeBucket, hasReset, PLAN_BUCKET, readQuotaHeaders, usedAt, windowLabel } from '../routing/quota.ts';
-import { lastsUntil } from '../routing/quota-history.ts';
+import { activeBucket, readQuotaHeaders } from '../routing/quota.ts';
+import type { Place, Waited } from './account-line.ts';
+import { createAccountLine } from './account-line.ts';
+import { viewOf } from './account-view.ts';
 import { modelsOf } from './catalogue.ts';
 
 /** A keychain that failed is asked again after this long. */
 const LOCKED_FOR_MS = MINUTE_MS / 2;
+/** With fewer slots than this none is kept free: the line alone decides whose turn it is. */
+const SHARED_FROM = 4;
+/** What a call over a sleep or a change of network ends with. */
+const BROKEN_CALLS: ReadonlySet<FailureKind> = new Set(['unreachable', 'cut', 'timed-out']);
 
 export interface PoolDeps {
   readonly state: StateStore;
   readonly settings: () => Config;
   readonly clock: Clock;
   readonly random: Random;
+  /** Accounts whose newest token is in memory only. */
+  readonly unsaved?: () => readonly string[];
+  /** Whether the machine slept or changed its network since a moment: then nobody is to blame for a call that broke. */
+  readonly spansBreak?: (startedAt: EpochMs) => boolean;
 }
 
 /** One attempt at an account, as the pool books it. */
@@ -37,12 +49,22 @@ export interface Use {
   readonly startedAt: EpochMs;
 }
 
+/** What an account's own report told, read and ready to be kept. */
+export interface AccountReport {
+  readonly windows: readonly QuotaWindow[];
+  readonly models: readonly ModelAvailability[];
+  readonly plan: string | null;
+  readonly balance: { readonly amount: NanoUsd; readonly currency: string } | null;
+}
+
 /** All accounts with their health, who is in use, and what each outcome does to them. */
 export interface AccountPool {
-  /** Every account as a choice for this model. */
-  candidates(model: string): readonly Candidate[];
+  /** Every account as a choice for this model, with the slots this client may have of it. */
+  candidates(model: string, clientId?: string): readonly Candidate[];
   /** Books an attempt; call `leave` on every way out, once. */
-  enter(account: Account, model: string): { readonly use: Use; readonly leave: () => void };
+  enter(account: Account, model: string, clientId?: string): { readonly use: Use; readonly leave: () => void };
+  /** Waits in line for a slot at any account; see {@link AccountLine}. */
+  wait<T>(place: Place<T>): Promise<Waited<T>>;
   served(use: Use, ttftMs: number | null): void;
   /** `isLast`: no other account could have served, so this one is not ejected. */
   failed(use: Use, failure: Failure, isLast: boolean): void;
@@ -51,8 +73,9 @@ export interface AccountPool {
   /** Reads quota windows out of an answer's headers. */
   sawHeaders(account: Account, model: string, headers: Headers): void;
   sawQuota(account: Account, windows: readonly QuotaWindow[]): void;
-  /** Resolves true once some account is less in use than now, false when `ms` passed or the client left. */
-  whenFree(ms: number, signal: AbortSignal): Promise<boolean>;
+  sawReport(account: Account, report: AccountReport): void;
+  /** Something beside a request said that the account may not be used: its report, or a renewal of its sign-in. */
+  standingRefused(account: Account, failure: Failure): void;
   views(): readonly AccountView[];
   inFlight(): number;
 }
@@ -60,10 +83,21 @@ export interface AccountPool {
 /** A pool over the accounts in the state; nobody is in use yet and no probe is in flight. */
 export function createAccountPool(deps: PoolDeps): AccountPool {
   const inUse = new Map<string, number>();
+  const running = new Map<string, number>();
   const lastChosenAt = new Map<string, EpochMs>();
   const credentialTrouble = new Map<string, { readonly state: CredentialState; readonly until: EpochMs }>();
   const endpoints = new Map<string, EndpointBreaker>();
-  const waiting = new Set<() => void>();
+  const runningOf = (clientId: string): number => running.get(clientId) ?? 0;
+  const line = createAccountLine({
+    clock: deps.clock,
+    running: runningOf,
+    hasRoom: () => deps.state.read().accounts.some(({ id, paused }) => !paused && (inUse.get(id) ?? 0) < deps.settings().routing.accountConcurrency),
+  });
+  const slotsFor = (clientId: string | undefined, isShared: boolean): number => {
+    const slots = deps.settings().routing.accountConcurrency;
+    // Where there are several clients, one slot is for those who have nothing running: a greedy one cannot take them all.
+    return isShared && slots >= SHARED_FROM && clientId !== undefined && runningOf(clientId) > 0 ? slots - 1 : slots;
+  };
 
   const healthOf = (accountId: string): AccountHealth => deps.state.read().health[accountId] ?? UNKNOWN_HEALTH;
   const changeHealth = (accountId: string, change: (health: AccountHealth) => AccountHealth): void => {
@@ -81,16 +115,44 @@ export function createAccountPool(deps: PoolDeps): AccountPool {
     endpoints.set(origin, after);
     return after;
   };
+  const changePlan = (account: Account, plan: string | null | undefined): void => {
+    if (plan === undefined || plan === null || plan === account.plan) return;
+    deps.state.note((state) => ({ ...state, accounts: state.accounts.map((known) => (known.id === account.id ? { ...known, plan } : known)) }));
+  };
   const credentialState = (account: Account, now: EpochMs): CredentialState => {
     const trouble = credentialTrouble.get(account.id);
     return trouble !== undefined && trouble.until > now ? trouble.state : 'ready';
   };
 
+  const release = ({ account }: Use): void => {
+    changeHealth(account.id, releaseProbe);
+    changeEndpoint(account, returnProbe);
+  };
+  const failed = (use: Use, failure: Failure, isLast: boolean): void => {
+    const { account, model, startedAt } = use;
+    const now = deps.clock.now();
+    if (BROKEN_CALLS.has(failure.kind) && deps.spansBreak?.(startedAt) === true) return release(use);
+    if (failure.kind === 'credential-unavailable') credentialTrouble.set(account.id, { state: 'locked', until: now + LOCKED_FOR_MS });
+    if (failure.kind === 'login-dead') {
+      deps.state.note((state) => ({ ...state, accounts: state.accounts.map((known) => (known.id === account.id ? afterDeadLogin(known, failure, now) : known)) }));
+    }
+    const endpoint = changeEndpoint(account, (breaker) => {
+      if (isEndpointFault(failure)) return afterOutcome(breaker, { at: now, accountId: account.id, failed: true });
+      if (showsEndpointAlive(failure)) return afterOutcome(breaker, { at: now, accountId: account.id, failed: false });
+      return returnProbe(breaker);
+    });
+    changeHealth(account.id, (health) => afterFailure(withSpentWindow(health, failure, now), failure, {
+      now, startedAt, model, config: deps.settings().breaker, random: deps.random.next(),
+      ejection: isLast || endpoint.state !== 'closed' ? 'withheld' : 'allowed',
+    }));
+  };
+
   for (const account of deps.state.read().accounts) changeHealth(account.id, (health) => afterRestart(health, deps.clock.now()));
 
   return {
-    candidates(model) {
+    candidates(model, clientId) {
       const state = deps.state.read();
+      const slots = slotsFor(clientId, state.clients.filter(({ revokedAt }) => revokedAt === null).length > 1);
       const config = deps.settings();
       const now = deps.clock.now();
       return state.accounts.map((account): Candidate => {
@@ -103,16 +165,17 @@ export function createAccountPool(deps: PoolDeps): AccountPool {
           servesModel: models === null || models.some(({ id }) => id === model),
           credentialState: credentialState(account, now),
           inFlight: inUse.get(account.id) ?? 0,
-          concurrency: config.routing.accountConcurrency,
+          concurrency: slots,
           usdPerMillion: adapter.billing === 'subscription' ? 0 : listPrice(account, model, config, now),
           lastChosenAt: lastChosenAt.get(account.id) ?? null,
           endpoint: endpoints.get(originOf(account)) ?? CLOSED_ENDPOINT,
         };
       });
     },
-    enter(account, model) {
+    enter(account, model, clientId = '') {
       const now = deps.clock.now();
       inUse.set(account.id, (inUse.get(account.id) ?? 0) + 1);
+      running.set(clientId, runningOf(clientId) + 1);
       lastChosenAt.set(account.id, now);
       changeHealth(account.id, (health) => beginProbe(health, now));
       changeEndpoint(account, (breaker) => takeProbe(breaker, now));
@@ -123,106 +186,56 @@ export function createAccountPool(deps: PoolDeps): AccountPool {
           if (left) return;
           left = true;
           inUse.set(account.id, Math.max(0, (inUse.get(account.id) ?? 1) - 1));
-          // Everybody looks, whoever waited longest first: the first may not be able to use this account.
-          for (const wake of [...waiting]) wake();
+          if (runningOf(clientId) > 1) running.set(clientId, runningOf(clientId) - 1);
+          else running.delete(clientId);
+          line.look();
         },
       };
     },
+    wait: (place) => line.wait(place),
     served({ account, model, startedAt }, ttftMs) {
       const now = deps.clock.now();
       credentialTrouble.delete(account.id);
       changeHealth(account.id, (health) => afterSuccess(health, { now, startedAt, model, ttftMs }));
       changeEndpoint(account, (breaker) => afterOutcome(breaker, { at: now, accountId: account.id, failed: false }));
     },
-    failed({ account, model, startedAt }, failure, isLast) {
-      const now = deps.clock.now();
-      if (failure.kind === 'credential-unavailable') credentialTrouble.set(account.id, { state: 'locked', until: now + LOCKED_FOR_MS });
-      if (failure.kind === 'login-dead') {
-        deps.state.note((state) => ({ ...state, accounts: state.accounts.map((known) => (known.id === account.id ? afterDeadLogin(known, failure, now) : known)) }));
-      }
-      const endpoint = changeEndpoint(account, (breaker) => {
-        if (isEndpointFault(failure)) return afterOutcome(breaker, { at: now, accountId: account.id, failed: true });
-        if (showsEndpointAlive(failure)) return afterOutcome(breaker, { at: now, accountId: account.id, failed: false });
-        return returnProbe(breaker);
-      });
-      changeHealth(account.id, (health) => afterFailure(health, failure, {
-        now, startedAt, model, config: deps.settings().breaker, random: deps.random.next(),
-        ejection: isLast || endpoint.state !== 'closed' ? 'withheld' : 'allowed',
-      }));
-    },
-    released({ account }) {
-      changeHealth(account.id, releaseProbe);
-      changeEndpoint(account, returnProbe);
-    },
+    failed,
+    released: release,
     sawHeaders(account, model, headers) {
       const now = deps.clock.now();
       const windows = [...readQuotaHeaders(headers, now), ...adapterFor(account.kind).quotaFromHeaders(headers, now)];
       const bucket = activeBucket(headers);
       changeHealth(account.id, (health) => afterQuota(bucket === null ? health : withModelBucket(health, model, bucket), windows, now));
-      const plan = headers['x-codex-plan-type'];
-      if (plan !== undefined && plan !== account.plan) {
-        deps.state.note((state) => ({ ...state, accounts: state.accounts.map((known) => (known.id === account.id ? { ...known, plan } : known)) }));
-      }
+      changePlan(account, headers['x-codex-plan-type']);
     },
     sawQuota(account, windows) {
       changeHealth(account.id, (health) => afterQuota(health, windows, deps.clock.now()));
     },
-    whenFree(ms, signal) {
-      return new Promise((resolve) => {
-        const finish = (isFree: boolean): void => {
-          cancel();
-          waiting.delete(wake);
-          signal.removeEventListener('abort', giveUp);
-          resolve(isFree);
-        };
-        const wake = (): void => finish(true);
-        const giveUp = (): void => finish(false);
-        const cancel = deps.clock.after(ms, giveUp);
-        signal.addEventListener('abort', giveUp, { once: true });
-        waiting.add(wake);
+    sawReport(account, { windows, models, plan, balance }) {
+      const now = deps.clock.now();
+      changeHealth(account.id, (health) => {
+        const known = afterAvailability(afterQuota(health, windows, now), models, now);
+        return balance === null ? known : afterBalance(known, balance, now);
       });
+      changePlan(account, plan);
+      line.look();
+    },
+    standingRefused(account, failure) {
+      failed({ account, model: '', startedAt: deps.clock.now() }, failure, false);
     },
     views() {
       const state = deps.state.read();
       const now = deps.clock.now();
+      const unsaved = deps.unsaved?.() ?? [];
       return state.accounts.map((account): AccountView => viewOf(account, {
         health: healthOf(account.id),
-        credential: credentialState(account, now),
+        credential: unsaved.includes(account.id) ? 'unsaved' : credentialState(account, now),
         inFlight: inUse.get(account.id) ?? 0,
         models: (modelsOf(account, state, deps.settings()) ?? []).map(({ id }) => id),
         now,
       }));
     },
     inFlight: () => [...inUse.values()].reduce((sum, count) => sum + count, 0),
-  };
-}
-
-/** What an account's view is drawn from. */
-export interface ViewFacts {
-  readonly health: AccountHealth;
-  readonly credential: CredentialState;
-  readonly inFlight: number;
-  readonly models: readonly string[];
-  readonly now: EpochMs;
-}
-
-/** An account as people and scripts see it. */
-export function viewOf(account: Account, { health, credential, inFlight, models, now }: ViewFacts): AccountView {
-  return {
-    name: account.name,
-    provider: account.provider,
-    plan: account.plan,
-    ...accountState(account, health, credential, now),
-    quota: health.quota.map((window) => ({
-      window: window.bucket === PLAN_BUCKET ? windowLabel(window.minutes) : `${window.bucket} ${windowLabel(window.minutes)}`,
-      usedPercent: usedAt(window, now),
-      resetsAt: hasReset(window, now) ? null : window.resetsAt,
-      lastsUntil: lastsUntil(window, now),
-    })),
-    balance: health.balance === null ? null : { amount: health.balance.amount, currency: health.balance.currency },
-    inFlight,
-    models,
-    lastError: health.lastError,
   };
 }
 

@@ -1,6 +1,7 @@
 import type { Account, Credential } from '../core/account.ts';
 import type { Config } from '../core/config.ts';
 import type { Failure } from '../core/failure.ts';
+import type { JsonObject } from '../core/json.ts';
 import type { Clock, Send } from '../core/ports.ts';
 import type { Endpoint, ProviderAdapter } from '../core/provider-adapter.ts';
 import type { RelayRequest } from '../core/relay-request.ts';
@@ -44,6 +45,8 @@ export type AttemptResult = OpenResult & {
   /** What was sent with; null when none could be had. */
   readonly credential: Credential | null;
   readonly prepared: PreparedRequest | null;
+  /** What the stream's own events said of the account's quota so far; null when nothing. */
+  readonly rateLimits: JsonObject | null;
 };
 
 /**
@@ -74,7 +77,7 @@ export async function attemptAccount(journey: Journey, target: Target, deps: Att
     { send: deps.send, clock: deps.clock, timeouts: config.timeouts, version: deps.version },
     journey.signal,
   );
-  return { ...result, credential, prepared };
+  return { ...result, credential, prepared, rateLimits: passage.seen.rateLimits };
 }
 
 /** The request as this account may see it: fixed parameters in, what is another account's out. */
@@ -112,7 +115,7 @@ function withHonestChange(prepared: PreparedRequest, original: RelayRequest): Pr
 }
 
 function failed(failure: Failure, credential: Credential | null): AttemptResult {
-  return { ok: false, failure, headers: {}, credential, prepared: null };
+  return { ok: false, failure, headers: {}, credential, prepared: null, rateLimits: null };
 }
 
 function noAddress(account: Account): Failure {

@@ -9,6 +9,8 @@ export interface RetryMeter {
   replayed(): void;
   /** Whether the last minute leaves room for one more replay. */
   mayReplay(): boolean;
+  /** Whether attempts of all kinds are still within their bound while an upstream is down. */
+  mayAttempt(): boolean;
 }
 
 /** A meter with nothing counted; `percent` is asked at each use so that settings take effect at once. */
@@ -21,6 +23,7 @@ export function createRetryMeter(clock: Clock, percent: () => number): RetryMete
     requested: add('requests'),
     attempted: add('attempts'),
     replayed: add('replays'),
+    mayAttempt: () => mayAttempt(budget, clock.now()),
     mayReplay: () => mayReplay(budget, percent(), clock.now()) && mayAttempt(budget, clock.now()),
   };
 }

@@ -1,37 +1,28 @@
 import type { Account, Credential } from '../core/account.ts';
-import type { Config } from '../core/config.ts';
 import type { RelayError } from '../core/errors.ts';
 import type { Failure } from '../core/failure.ts';
-import type { Clock, Random } from '../core/ports.ts';
-import { SECOND_MS } from '../core/units.ts';
 import type { Candidate, Wanted } from '../routing/candidate.ts';
-import type { Decision, Stickiness } from '../routing/choose-account.ts';
-import { chooseAccount, isWorthWaiting, routeRecord } from '../routing/choose-account.ts';
+import { routeRecord } from '../routing/choose-account.ts';
 import { exclusionOf, isHeldBack, isSpentSubscription } from '../routing/eligible.ts';
-import { exhausted } from '../routing/exhausted.ts';
+import { exhausted, ownerExhausted } from '../routing/exhausted.ts';
 import type { Step } from '../routing/next-step.ts';
-import { nextStep, triedAccounts } from '../routing/next-step.ts';
-import { isOwnerBound } from '../routing/sticky-key.ts';
-import type { StickySessions } from '../routing/sticky-sessions.ts';
+import { nextStep } from '../routing/next-step.ts';
+import { readRateLimitEvent } from '../routing/quota.ts';
+import { conversationOf } from '../routing/sticky-key.ts';
 import type { PreparedRequest } from '../wire/prepared-request.ts';
-import type { AccountPool, Use } from './account-pool.ts';
+import type { Use } from './account-pool.ts';
 import type { AttemptAccountDeps } from './attempt-account.ts';
 import { attemptAccount, keepsAnswers } from './attempt-account.ts';
 import type { Journey } from './journey.ts';
 import type { OpenAnswer } from './open-attempt.ts';
+import { pause } from './pause.ts';
 import { ciphertextIn, isReplayable } from './request-traits.ts';
 import type { ModelChoice } from './resolve-model.ts';
 import type { RetryMeter } from './retry-meter.ts';
+import type { Chosen, TakeAccountDeps, Taken, TakeResult } from './take-account.ts';
+import { takeAccount, takeAgain } from './take-account.ts';
 
-/** After this a request waits for nobody any more. */
-const LAST_WAIT_MS = 30 * SECOND_MS;
-
-export interface TryModelDeps extends AttemptAccountDeps {
-  readonly clock: Clock;
-  readonly random: Random;
-  readonly settings: () => Config;
-  readonly pool: AccountPool;
-  readonly sessions: StickySessions;
+export interface TryModelDeps extends AttemptAccountDeps, TakeAccountDeps {
   readonly retries: RetryMeter;
 }
 
@@ -58,109 +49,74 @@ export async function tryModel(journey: Journey, choice: ModelChoice, deps: TryM
   let bound: Bound | null = null;
   for (;;) {
     if (journey.signal.aborted) return { kind: 'abandoned' };
-    const candidates = deps.pool.candidates(choice.id);
-    const wanted = wantedOf(journey, choice, deps);
-    const sticky = deps.settings().routing.sticky ? stickiness(journey, candidates, deps) : NOT_STICKY;
-    const decision = choose(journey, candidates, { wanted, sticky }, deps);
-    const account: Account | null = bound?.account ?? decision.account;
-    if (account === null) {
-      if (await waitForSomebody(journey, decision, deps)) continue;
-      return { kind: 'nobody', error: exhausted(candidates, { wanted, now: deps.clock.now(), last: journey.last }) };
-    }
-    if (bound === null) journey.ticket.route(routeRecord(decision));
-    deps.retries.attempted();
-    const { use, leave } = deps.pool.enter(account, choice.id);
-    let keep = false;
-    try {
-      const moved = sticky.kind === 'known' && sticky.accountId !== account.id;
-      const result = await attemptAccount(journey, { account, choice, stale: bound?.stale ?? null, moved }, deps);
-      deps.pool.sawHeaders(account, choice.id, result.ok ? result.answer.headers : result.headers);
-      if (result.ok) {
-        keep = true;
-        return { kind: 'open', answer: result.answer, use, leave, prepared: result.prepared };
-      }
-      const step = judge(journey, { failure: result.failure, use, candidates, wanted, credential: result.credential }, deps);
-      leave();
-      if (step.kind === 'abandon') return { kind: 'abandoned' };
-      if (step.kind === 'give-up') return { kind: isWorthFallback(step.error) ? 'nobody' : 'over', error: step.error };
-      bound = await follow(step, { account, credential: result.credential }, journey, deps);
-    } catch (error) {
-      deps.pool.released(use);
-      throw error;
-    } finally {
-      if (!keep) leave();
-    }
+    const result: TakeResult = bound === null
+      ? await takeAccount(journey, choice, deps)
+      : { kind: 'taken', taken: takeAgain(bound.account, journey, choice, deps) };
+    if (result.kind === 'abandoned') return result;
+    if (result.kind === 'nobody') return { kind: 'nobody', error: nobodyError(journey, result.chosen, deps) };
+    const { taken } = result;
+    if (bound === null) journey.ticket.route(routeRecord(taken.decision, conversationOf(journey.stickyKeys)));
+    const tried: Tried = await attempt(journey, choice, { taken, stale: bound?.stale ?? null }, deps);
+    if (tried.kind !== 'again') return tried;
+    bound = tried.bound;
   }
 }
 
-function wantedOf({ request, attempts }: Journey, choice: ModelChoice, deps: TryModelDeps): Wanted {
-  return {
-    model: choice.id,
-    clientAccounts: request.client.accounts,
-    tried: triedAccounts(attempts),
-    receivedAt: request.receivedAt,
-    paidOverflow: deps.settings().routing.paidOverflow,
-  };
+function nobodyError(journey: Journey, { candidates, wanted, sticky }: Chosen, { clock }: TryModelDeps): RelayError {
+  const exhaustion = { wanted, now: clock.now(), last: journey.last };
+  const owner = sticky.kind === 'known' && sticky.bound ? candidates.find(({ account }) => account.id === sticky.accountId) : undefined;
+  return owner === undefined ? exhausted(candidates, exhaustion) : ownerExhausted(owner, exhaustion);
 }
 
-const NOT_STICKY: Stickiness = { kind: 'none' };
+/** What the next attempt is bound to, where it is bound at all. */
+type Tried = ModelResult | { readonly kind: 'again'; readonly bound: Bound | null };
 
-interface ChoiceFor {
-  readonly wanted: Wanted;
-  readonly sticky: Stickiness;
+interface AttemptAt {
+  readonly taken: Taken;
+  readonly stale: Credential | null;
 }
 
-function choose(journey: Journey, candidates: readonly Candidate[], { wanted, sticky }: ChoiceFor, deps: TryModelDeps): Decision {
-  const { strategy, weights } = deps.settings().routing;
-  return chooseAccount(candidates, {
-    ...wanted,
-    strategy,
-    weights,
-    sticky,
-    now: deps.clock.now(),
-    random: deps.random.next(),
-    estimatedTokens: Math.ceil(journey.request.bytes.length / 4),
-  });
-}
-
-function stickiness({ stickyKeys }: Journey, candidates: readonly Candidate[], { sessions, clock }: TryModelDeps): Stickiness {
-  if (stickyKeys.length === 0) return NOT_STICKY;
-  const now = clock.now();
-  const bound = sessions.lookup(stickyKeys.filter(({ source }) => isOwnerBound(source)).map(({ key }) => key), now);
-  const owner = bound ?? sessions.lookup(stickyKeys.map(({ key }) => key), now);
-  const exists = candidates.some(({ account }) => account.id === owner);
-  return owner === null || !exists ? { kind: 'new' } : { kind: 'known', accountId: owner, bound: bound !== null };
-}
-
-/** Waits until somebody may serve, if that is soon; false when it is not worth it. */
-async function waitForSomebody(journey: Journey, decision: Decision, deps: TryModelDeps): Promise<boolean> {
-  const now = deps.clock.now();
-  const elapsedMs = now - journey.request.receivedAt;
-  const isBusy = decision.candidates.some(({ out }) => out === 'busy' || out === 'probe');
-  if (elapsedMs > LAST_WAIT_MS) return false;
-  const waitMs = decision.waitUntil !== null && isWorthWaiting(decision, now) ? decision.waitUntil - now : null;
-  if (isBusy) {
-    const { queueMs } = deps.settings().limits;
-    // Whichever comes first: a slot, or the end of another account's cooldown.
-    const isFree = await deps.pool.whenFree(Math.min(queueMs, waitMs ?? queueMs), journey.signal);
-    return isFree || (waitMs !== null && waitMs < queueMs);
+/** One attempt at an account that was taken: its slot is given back on every way out but an open answer. */
+async function attempt(journey: Journey, choice: ModelChoice, { taken, stale }: AttemptAt, deps: TryModelDeps): Promise<Tried> {
+  const { account, use, leave, sticky } = taken;
+  deps.retries.attempted();
+  let keep = false;
+  try {
+    const moved = sticky.kind === 'known' && sticky.accountId !== account.id;
+    const result = await attemptAccount(journey, { account, choice, stale, moved }, deps);
+    deps.pool.sawHeaders(account, choice.id, result.ok ? result.answer.headers : result.headers);
+    if (result.rateLimits !== null) deps.pool.sawQuota(account, readRateLimitEvent(result.rateLimits, deps.clock.now()));
+    if (result.ok) {
+      keep = true;
+      return { kind: 'open', answer: result.answer, use, leave, prepared: result.prepared };
+    }
+    const step = judge(journey, { failure: result.failure, taken, credential: result.credential }, deps);
+    leave();
+    if (step.kind === 'abandon') return { kind: 'abandoned' };
+    if (step.kind === 'give-up') return { kind: isWorthFallback(step.error) ? 'nobody' : 'over', error: step.error };
+    return { kind: 'again', bound: await follow(step, { account, credential: result.credential }, journey, deps) };
+  } catch (error) {
+    deps.pool.released(use);
+    throw error;
+  } finally {
+    if (!keep) leave();
   }
-  if (waitMs === null) return false;
-  await pause(waitMs, journey.signal, deps.clock);
-  return true;
 }
 
 interface Judged {
   readonly failure: Failure;
-  readonly use: Use;
-  readonly candidates: readonly Candidate[];
-  readonly wanted: Wanted;
+  readonly taken: Taken;
   readonly credential: Credential | null;
 }
 
 /** Writes the failure down everywhere it counts, and says what follows. */
-function judge(journey: Journey, { failure, use, candidates, wanted, credential }: Judged, deps: TryModelDeps): Step {
-  const { account } = use;
+function judge(journey: Journey, { failure, taken, credential }: Judged, deps: TryModelDeps): Step {
+  const { account, use, candidates, wanted } = taken;
+  if (failure.kind === 'client-gone') {
+    // Who left is told by the settlement, in the attempt that was under way.
+    deps.pool.released(use);
+    return { kind: 'abandon' };
+  }
   const now = deps.clock.now();
   journey.attempts.push({ accountId: account.id, accountName: account.name, kind: failure.kind, phase: failure.phase });
   journey.last = { failure, accountName: account.name };
@@ -180,8 +136,9 @@ function judge(journey: Journey, { failure, use, candidates, wanted, credential 
     refreshable: credential?.kind === 'oauth' && credential.refreshToken !== null,
     foreignCiphertext: ciphertextIn(journey.request.body),
     replayBudget: deps.retries.mayReplay() ? 'left' : 'spent',
+    attemptBudget: deps.retries.mayAttempt() ? 'left' : 'spent',
   });
-  if (step.kind === 'refresh-then-same' || step.kind === 'abandon') deps.pool.released(use);
+  if (step.kind === 'refresh-then-same') deps.pool.released(use);
   else deps.pool.failed(use, failure, isLastUsable);
   return step;
 }
@@ -218,16 +175,4 @@ async function follow(step: Exclude<Step, { kind: 'give-up' | 'abandon' }>, { ac
 /** Where all accounts of a model are at fault or spent another model may serve; a fault of the request goes with it. */
 function isWorthFallback(error: RelayError): boolean {
   return error.status === 429 || error.status >= 500 || error.code === 'model_not_found';
-}
-
-function pause(ms: number, signal: AbortSignal, clock: Clock): Promise<void> {
-  return new Promise((resolve) => {
-    const done = (): void => {
-      cancel();
-      signal.removeEventListener('abort', done);
-      resolve();
-    };
-    const cancel = clock.after(Math.max(0, ms), done);
-    signal.addEventListener('abort', done, { once: true });
-  });
 }

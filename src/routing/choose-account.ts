@@ -167,7 +167,7 @@ function soonest(out: readonly PutOut[]): EpochMs | null {
 function recordsOf(winner: Scored | undefined, scored: readonly Scored[], out: readonly PutOut[]): CandidateRecord[] {
   const order = scored.toSorted((left, right) => (right === winner ? 1 : 0) - (left === winner ? 1 : 0) || right.score - left.score);
   return [
-    ...order.map(({ candidate, score, parts }) => ({ account: candidate.account.name, score, parts })),
+    ...order.map(({ candidate, score, parts }) => ({ account: candidate.account.name, priority: candidate.account.priority, score, parts })),
     ...out.map(({ candidate, exclusion }) => ({
       account: candidate.account.name, out: exclusion.out, ...(exclusion.until !== null && { until: exclusion.until }),
     })),
@@ -182,11 +182,12 @@ export function isWorthWaiting(decision: Decision, now: EpochMs): boolean {
 const MOST_RECORDED = 8;
 
 /** The decision as the journal keeps it: eight candidates with their parts to three digits, the rest counted. */
-export function routeRecord(decision: Decision): RouteRecord {
+export function routeRecord(decision: Decision, conversation: string | null = null): RouteRecord {
   const more = decision.candidates.length - MOST_RECORDED;
   return {
     strategy: decision.strategy,
     sticky: decision.sticky,
+    ...(conversation !== null && { conversation }),
     why: decision.candidates.slice(0, MOST_RECORDED).map(inThreeDigits),
     ...(more > 0 && { more }),
   };

@@ -16,6 +16,9 @@ const QUOTA_REASONS: ReadonlySet<string> = new Set([
   'workspace_member_credits_depleted', 'workspace_owner_usage_limit_reached', 'workspace_member_usage_limit_reached',
 ]);
 
+/** Reasons that money ends: a prepaid balance was used up. */
+export const BALANCE_REASONS: ReadonlySet<string> = new Set(['insufficient_balance', 'insufficient_credits', 'credit_balance_exhausted']);
+
 /** True when the cooldown says that a quota is spent. */
 export function isQuotaCooldown(cooldown: Cooldown): boolean {
   return QUOTA_REASONS.has(cooldown.reason) || cooldown.scope.startsWith('bucket:');
@@ -25,7 +28,7 @@ export function isQuotaCooldown(cooldown: Cooldown): boolean {
 export function isLimitCooldown(cooldown: Cooldown): boolean {
   return isQuotaCooldown(cooldown) || LIMIT_REASONS.has(cooldown.reason);
 }
-const LIMIT_REASONS = new Set(['rate_limit_exceeded', 'rate_limited', 'too_many_requests', 'slow_down']);
+const LIMIT_REASONS = new Set(['rate_limit_exceeded', 'rate_limited', 'too_many_requests', 'slow_down', 'model_limit_reached']);
 
 /** What to wait for: the scope, the word, and either the moment the upstream named or a wait of our own in ms. */
 export interface Wait {

@@ -58,6 +58,14 @@ export function exhausted(candidates: readonly Candidate[], exhaustion: Exhausti
   return new RelayError('no_account', message, retryDetails(soonestOf(outed), now));
 }
 
+/** The answer when only one account can go on with a conversation, and cannot now: it is named, and what it waits for. */
+export function ownerExhausted(owner: Candidate, exhaustion: Exhaustion): RelayError {
+  const error = exhausted([owner], exhaustion);
+  const outed = outOf(owner, [owner], exhaustion.wanted, exhaustion.now);
+  const message = `Only account '${owner.account.name}' can go on with this conversation, since what came before is sealed for it. ${describe([outed], exhaustion.now)}`;
+  return new RelayError(error.code, message, error.details);
+}
+
 function outOf(candidate: Candidate, all: readonly Candidate[], wanted: Wanted, now: EpochMs): Outed {
   const exclusion = exclusionOf(candidate, wanted, now);
   const cooldown = cooldownFor(candidate.health, wanted.model, now);

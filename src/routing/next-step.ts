@@ -48,6 +48,8 @@ export interface Limits {
   readonly foreignCiphertext: 'removable' | 'kept';
   /** Whether the last minute leaves room for a replay (`retry-budget`). */
   readonly replayBudget: 'left' | 'spent';
+  /** Whether the last minute leaves room for one more attempt of any kind while the upstream is down. */
+  readonly attemptBudget: 'left' | 'spent';
 }
 
 /** What to do now. `replay` marks steps that count against the retry budget. */
@@ -99,10 +101,10 @@ export function nextStep(failure: Failure, history: History, limits: Limits): St
     case 'next':
       return { kind: 'try-next-account', replay: false };
     case 'next-reachable':
-      return limits.isLastUsable ? giveUp(failure, history, limits) : { kind: 'try-next-account', replay: false };
+      return limits.isLastUsable || limits.attemptBudget === 'spent' ? giveUp(failure, history, limits) : { kind: 'try-next-account', replay: false };
     case 'next-once': {
       const isFirst = history.attempts.filter((attempt) => attempt.kind === failure.kind).length <= 1;
-      return isFirst && !limits.isLastUsable ? { kind: 'try-next-account', replay: false } : giveUp(failure, history, limits);
+      return isFirst && !limits.isLastUsable && limits.attemptBudget === 'left' ? { kind: 'try-next-account', replay: false } : giveUp(failure, history, limits);
     }
     case 'refresh': {
       const accountId = history.attempts.at(-1)?.accountId ?? '';

@@ -32,6 +32,7 @@ const OTHER_HEADERS = [
 const METADATA_IDS = ['thread_id', 'session_id', 'conversation_id', 'chat_id'] as const;
 const FINGERPRINT_CHARACTERS = 512;
 const LONGEST_ID = 4_096;
+const CONVERSATION_CHARACTERS = 12;
 const MOST_ITEMS_SEARCHED = 400;
 
 /**
@@ -70,6 +71,15 @@ export function stickyKey(input: StickyInput): StickyKey | null {
 /** True for keys whose owner alone can go on: an upstream's own response or file means nothing elsewhere. */
 export function isOwnerBound(source: StickySource): boolean {
   return source === 'previous-response' || source === 'file';
+}
+
+/**
+ * A short name for the conversation that stays the same from turn to turn, for the journal: part of a digest, so that turns
+ * can be told to belong together and nothing else. Null where only one turn's or one answer's own names are known.
+ */
+export function conversationOf(keys: readonly StickyKey[]): string | null {
+  const lasting = keys.find(({ source }) => NAMED_BY_CLIENT.has(source) || source === 'fingerprint');
+  return lasting === undefined ? null : lasting.key.slice(0, CONVERSATION_CHARACTERS);
 }
 
 const NAMED_BY_CLIENT: ReadonlySet<StickySource> = new Set(['thread', 'session', 'cache-key', 'metadata', 'client-header']);
