@@ -2,6 +2,7 @@ import { calcPrice } from '@pydantic/genai-prices';
 
 import type { ProviderKind } from '../core/provider-kind.ts';
 import type { EpochMs } from '../core/units.ts';
+import { MINUTE_MS } from '../core/units.ts';
 import type { Rates } from './rates.ts';
 import { ratesFromUsd } from './rates.ts';
 
@@ -67,8 +68,28 @@ function vendorOf(query: BroadPriceQuery): TableVendor | null {
   return query.kind === 'compatible' && query.baseUrl !== null ? { providerApiUrl: query.baseUrl } : null;
 }
 
+type Found = ReturnType<typeof calcPrice>;
+
+/** What the table said of each model within one minute: it searches for tens of microseconds, and every candidate of every request asks. */
+const answers = new Map<string, Found>();
+const MOST_ANSWERS = 512;
+let answersOf = -1;
+
+/** Prices change with the hour at the finest, so one of the same minute holds. */
+function lookUp(query: BroadPriceQuery, where: TableVendor): Found {
+  const minute = Math.floor(query.at / MINUTE_MS);
+  if (minute !== answersOf || answers.size >= MOST_ANSWERS) answers.clear();
+  answersOf = minute;
+  const key = `${query.kind} ${query.kind === 'compatible' ? query.baseUrl : ''} ${query.model}`;
+  const known = answers.get(key);
+  if (known !== undefined) return known;
+  const found = search(query, where);
+  answers.set(key, found);
+  return found;
+}
+
 /** The table throws on entries it cannot price in tokens; for us those are simply unknown. */
-function lookUp(query: BroadPriceQuery, where: TableVendor): ReturnType<typeof calcPrice> {
+function search(query: BroadPriceQuery, where: TableVendor): Found {
   try {
     return calcPrice({ input_tokens: 0 }, query.model, { ...where, timestamp: new Date(query.at) });
   } catch {

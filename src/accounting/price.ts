@@ -103,12 +103,38 @@ function sumTokens(tokens: TokenCounts, rates: Rates): NanoUsd {
   return Number(divideHalfUp(pico, 1_000n));
 }
 
+/** A user's own prices, read once for each settings object; the settings are never changed in place. */
+interface OwnPrices {
+  readonly exact: ReadonlyMap<string, PriceInForce>;
+  readonly lowerCased: ReadonlyMap<string, PriceInForce>;
+}
+
+const ownPrices = new WeakMap<PriceOverrides, OwnPrices>();
+
 function overriddenPrice({ model, overrides }: PriceQuery): PriceInForce | null {
-  const names = Object.keys(overrides);
-  if (names.length === 0) return null;
+  const { exact, lowerCased } = ownPricesOf(overrides);
+  if (exact.size === 0) return null;
+  const known = exact.get(model);
+  if (known !== undefined) return known;
   const wanted = spellings(model);
-  const name = names.find((candidate) => candidate === model) ?? names.find((candidate) => wanted.includes(candidate.toLowerCase()));
-  return name === undefined ? null : overridePrice(name, overrides);
+  for (const [name, price] of lowerCased) if (wanted.includes(name)) return price;
+  return null;
+}
+
+function ownPricesOf(overrides: PriceOverrides): OwnPrices {
+  const known = ownPrices.get(overrides);
+  if (known !== undefined) return known;
+  const exact = new Map<string, PriceInForce>();
+  const lowerCased = new Map<string, PriceInForce>();
+  for (const name of Object.keys(overrides)) {
+    const price = overridePrice(name, overrides);
+    if (price === null) continue;
+    exact.set(name, price);
+    if (!lowerCased.has(name.toLowerCase())) lowerCased.set(name.toLowerCase(), price);
+  }
+  const made: OwnPrices = { exact, lowerCased };
+  ownPrices.set(overrides, made);
+  return made;
 }
 
 function overridePrice(model: string, overrides: PriceOverrides): PriceInForce | null {

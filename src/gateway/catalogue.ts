@@ -31,7 +31,7 @@ export interface CatalogueDeps extends OwnCallDeps {
  */
 export function modelsOf(account: Account, state: State, config: Config): readonly Model[] | null {
   const configured = config.providers[account.provider]?.models;
-  if (configured) return configured.map(namedModel);
+  if (configured) return namedModels(configured);
   const fetched = state.catalogues.find(({ accountId }) => accountId === account.id);
   if (fetched) return fetched.models;
   const { bundledModels } = adapterFor(account.kind);
@@ -78,6 +78,17 @@ function keep(account: Account, models: readonly Model[], etag: string | null, {
     ...current,
     catalogues: [...current.catalogues.filter(({ accountId }) => accountId !== account.id), entry],
   }));
+}
+
+const namedLists = new WeakMap<readonly string[], readonly Model[]>();
+
+/** Models known by name only; made once for each list, since every request asks for them. */
+function namedModels(ids: readonly string[]): readonly Model[] {
+  const known = namedLists.get(ids);
+  if (known !== undefined) return known;
+  const made = ids.map(namedModel);
+  namedLists.set(ids, made);
+  return made;
 }
 
 function namedModel(id: string): Model {

@@ -102,6 +102,26 @@ describe('the price in force', () => {
     expect(priceRow(query({ model: 'gpt-6-sol-2026-09-01', overrides }), 0)?.label).toBe('config:GPT-6-sol');
   });
 
+  test('new settings have their own prices at once, and the old ones keep theirs', () => {
+    const before = { 'gpt-6-sol': { input: 7, output: 8 } };
+    const after = { 'gpt-6-sol': { input: 9, output: 8 } };
+    const inputs = [before, after, before, {}].map((overrides) => priceRow(query({ overrides }), 0)?.rates.input);
+    expect(inputs.slice(0, 3)).toEqual([7_000_000, 9_000_000, 7_000_000]);
+    expect(priceRow(query({ overrides: {} }), 0)?.origin).toBe('relay');
+  });
+
+  test('the broad table gives the same answer asked once or often, and its own for each model, vendor and hour', () => {
+    const asked: readonly PriceQuery[] = [
+      query({ model: 'gpt-4o' }), query({ model: 'gpt-4o-mini' }), query({ kind: 'compatible', model: 'gpt-4o', baseUrl: 'http://127.0.0.1:1/v1' }),
+      query({ kind: 'compatible', model: 'gpt-4o', baseUrl: 'https://api.openai.com/v1' }), query({ kind: 'openrouter', model: 'gpt-4o' }), query({ model: 'gpt-4o', at: AT - 3_600_000 }),
+    ];
+    const first = asked.map((one) => priceRow(one, 0));
+    expect(asked.toReversed().map((one) => priceRow(one, 0)).toReversed()).toEqual(first);
+    expect(first[0]?.origin).toBe('genai-prices');
+    expect(first[1]?.rates).not.toEqual(first[0]?.rates);
+    expect(first[2]).toBeNull();
+  });
+
   test('is never taken from a member every object has', () => {
     for (const model of ['constructor', 'toString', '__proto__']) expect(priceRow(query({ model, tier: model }), 0)).toBeNull();
     expect(priceRow(query({ tier: 'constructor' }), 0)?.conditions).toEqual([]);
