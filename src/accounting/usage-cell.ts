@@ -1,5 +1,5 @@
 import { isJsonObject } from '../core/json.ts';
-import type { CloseRecord } from '../core/record.ts';
+import type { CloseRecord, Outcome } from '../core/record.ts';
 import type { UsageTotals } from '../core/views.ts';
 import type { Histogram } from './histogram.ts';
 import { addToHistogram, isHistogram, mergeHistogram, percentile } from './histogram.ts';
@@ -19,17 +19,22 @@ export interface UsageCell extends Partial<Record<Count, number>> {
   readonly total: Histogram;
 }
 
+const FAILED: readonly Outcome[] = ['failed', 'broken_stream', 'orphaned'];
+
 /** A cell nothing was added to. */
 export function emptyCell(): UsageCell {
   return { ttft: {}, total: {} };
 }
 
-/** Adds one finished request. Refused ones took no time worth measuring, so they stay out of the durations. */
+/**
+ * Adds one finished request. Refused ones took no time worth measuring and how long an orphan took is not known, so they
+ * stay out of the durations.
+ */
 export function addRecord(cell: UsageCell, record: CloseRecord): void {
   const { tokens, cost, ms, outcome } = record;
   const isAnswered = outcome === 'ok' || outcome === 'incomplete';
   add(cell, 'requests', 1);
-  if (outcome === 'failed' || outcome === 'broken_stream') add(cell, 'failed', 1);
+  if (FAILED.includes(outcome)) add(cell, 'failed', 1);
   if (isAnswered && !tokens) add(cell, 'unmetered', 1);
   if (isAnswered || tokens) add(cell, 'served', 1);
   if (tokens) {
@@ -37,7 +42,7 @@ export function addRecord(cell: UsageCell, record: CloseRecord): void {
   }
   add(cell, 'list', cost.list);
   add(cell, 'charged', cost.charged);
-  if (outcome === 'refused') return;
+  if (outcome === 'refused' || outcome === 'orphaned') return;
   if (ms.ttft !== null) addToHistogram(cell.ttft, ms.ttft);
   addToHistogram(cell.total, ms.total);
 }

@@ -7,7 +7,8 @@ export type Outcome =
   | 'client_closed'
   | 'refused' // by Relay itself: scope, budget, no account
   | 'failed' // by the upstream, before anything had reached the client
-  | 'broken_stream'; // after the commit point: the client got a part, and an error behind it
+  | 'broken_stream' // after the commit point: the client got a part, and an error behind it
+  | 'orphaned'; // Relay itself was killed while it ran: how it went on is not known
 
 /** Token counts as the upstream told them. `cached` and `cacheWrite` are parts of `input`, `reasoning` of `output`. */
 export interface TokenCounts {
@@ -66,7 +67,8 @@ export interface RouteRecord {
 export interface CloseRecord {
   readonly v: 1;
   readonly t: EpochMs;
-  readonly k: 'close';
+  /** `orphan` closes a request that a crash left open; it is written at the next start. */
+  readonly k: 'close' | 'orphan';
   readonly id: string;
   readonly client: string;
   readonly member: string | null;
@@ -86,6 +88,8 @@ export interface CloseRecord {
   readonly attemptsMore?: number;
   /** null: the upstream told nothing (unmetered, never 0). */
   readonly tokens: TokenCounts | null;
+  /** Why a whole answer has no tokens: a machine word, and the field at fault behind it: `count_invalid input_tokens`. */
+  readonly unmetered?: string;
   readonly tier: { readonly asked: string | null; readonly served: string | null };
   readonly cost: Cost;
   /** Milliseconds: waiting for a slot, until the first output (null if none came), in all. */
@@ -93,6 +97,30 @@ export interface CloseRecord {
   readonly route: RouteRecord | null;
   readonly upstreamRequestId: string | null;
   readonly dropped: readonly string[];
+}
+
+/**
+ * A request under a budget whose first attempt has left. It costs at least its input from here on: should Relay be
+ * killed before the closing line, the next start writes an `orphan` out of this.
+ */
+export interface OpenRecord {
+  readonly v: 1;
+  readonly t: EpochMs;
+  readonly k: 'open';
+  readonly id: string;
+  readonly client: string;
+  readonly member: string | null;
+  readonly project: string | null;
+  readonly env: string | null;
+  readonly endpoint: string;
+  readonly stream: boolean;
+  readonly model: { readonly asked: string | null; readonly sent: string };
+  readonly provider: string;
+  readonly account: string;
+  /** What its budgets hold for it. */
+  readonly reserved: { readonly input: number; readonly output: number };
+  /** What its input alone costs. */
+  readonly cost: Cost;
 }
 
 /** A remark of the journal about itself: recovery, a degraded disk, a cut. */
@@ -104,7 +132,7 @@ export interface NoteRecord {
   readonly detail: Readonly<Record<string, string | number | boolean | null>>;
 }
 
-export type JournalRecord = CloseRecord | NoteRecord;
+export type JournalRecord = CloseRecord | OpenRecord | NoteRecord;
 
 /** A record as it stands in the journal: numbered and chained. `h` is 32 hex digits. */
 export type JournalLine<R extends JournalRecord = JournalRecord> = R & { readonly seq: number; readonly h: string };

@@ -1,4 +1,4 @@
-import type { CloseRecord, JournalRecord, NoteRecord } from '../core/record.ts';
+import type { CloseRecord, JournalRecord, NoteRecord, OpenRecord } from '../core/record.ts';
 
 type Trim<R> = (record: R) => R;
 
@@ -21,14 +21,27 @@ const NOTE_STEPS: readonly Trim<NoteRecord>[] = [
   (record) => ({ ...record, detail: { trimmed: true } }),
 ];
 
+const OPEN_STEPS: readonly Trim<OpenRecord>[] = [(record) => shortenStrings(record, 512), (record) => shortenStrings(record, 160)];
+
 /**
  * Cuts a record down until `fits` says yes: first over-long texts, then the scores' inputs, the candidates passed over,
  * the dropped parameters' names and the middle attempts, the last two of which are counted. Amounts are never touched.
  */
 export function fitRecord<R extends JournalRecord>(record: R, fits: (record: JournalRecord) => boolean): R {
-  const fitted = record.k === 'close' ? trim(record, CLOSE_STEPS, fits) : trim(record, NOTE_STEPS, fits);
   // Each step gives back the kind it was given; the compiler cannot follow that through the type parameter.
-  return fitted as R;
+  return fitAny(record, fits) as R;
+}
+
+function fitAny(record: JournalRecord, fits: (record: JournalRecord) => boolean): JournalRecord {
+  switch (record.k) {
+    case 'close':
+    case 'orphan':
+      return trim(record, CLOSE_STEPS, fits);
+    case 'open':
+      return trim(record, OPEN_STEPS, fits);
+    case 'note':
+      return trim(record, NOTE_STEPS, fits);
+  }
 }
 
 function trim<R extends JournalRecord>(record: R, steps: readonly Trim<R>[], fits: (record: JournalRecord) => boolean): R {

@@ -14,6 +14,8 @@ export interface HomePaths {
   readonly ledger: string;
   readonly journal: string;
   readonly usage: string;
+  /** Totals of the lines that were pruned. */
+  readonly pruned: string;
   readonly locks: string;
   readonly logs: string;
 }
@@ -27,6 +29,7 @@ export function homePaths(home: string): HomePaths {
     ledger,
     journal: join(ledger, 'journal'),
     usage: join(ledger, 'usage.json'),
+    pruned: join(ledger, 'pruned.json'),
     locks: join(home, 'locks'),
     logs: join(home, 'logs'),
   };

@@ -1,11 +1,11 @@
 import { join } from 'node:path';
 
-import { isJsonObject, parseJsonObject } from '../core/json.ts';
-import type { CloseRecord, JournalLine } from '../core/record.ts';
+import type { CloseRecord, JournalLine, Outcome } from '../core/record.ts';
 import { DAY_MS } from '../core/units.ts';
 import type { EpochMs } from '../core/units.ts';
 import { homePaths } from './home.ts';
 import { asciiJson } from './journal-line.ts';
+import { mayClose, readCloseLine } from './ledger-line.ts';
 import { findLastLine, readBackward, readForward } from './segment-lines.ts';
 import type { SegmentLine } from './segment-lines.ts';
 import { compareSegments, dayOfSegment, listExtents } from './segments.ts';
@@ -20,7 +20,7 @@ export interface RequestFilter {
   readonly client?: string;
   /** The account that served, or one that was tried. */
   readonly account?: string;
-  /** Only those that did not end well: neither `ok` nor `incomplete`. */
+  /** Only those that went wrong; a client that left is no error. */
   readonly errorsOnly?: boolean;
   readonly id?: string;
 }
@@ -123,38 +123,24 @@ function parseCursor(cursor: Cursor | undefined): { readonly segment: string; re
   return parts?.[1] && parts[2] ? { segment: parts[1], offset: Number(parts[2]) } : null;
 }
 
-const CLOSE = Buffer.from(`"k":"close"`);
-
 /** Looks at the bytes first: most lines a narrow filter meets need no parsing. */
 function lineTest(filter: RequestFilter): (bytes: Buffer) => JournalLine<CloseRecord> | null {
   const named = [filter.id, filter.client, filter.account].filter((text) => text !== undefined && /^[\w.-]+$/.test(text));
   const needles = named.map((text) => Buffer.from(`"${text}"`));
   return (bytes) => {
-    if (!bytes.includes(CLOSE) || needles.some((needle) => !bytes.includes(needle))) return null;
+    if (!mayClose(bytes) || needles.some((needle) => !bytes.includes(needle))) return null;
     const line = readCloseLine(bytes);
     return line && matchesFilter(line, filter) ? line : null;
   };
 }
 
-/** Parses a closing line; null when it is another kind of line or unreadable. */
-export function readCloseLine(bytes: Buffer): JournalLine<CloseRecord> | null {
-  const line: unknown = parseJsonObject(bytes.toString('latin1'));
-  return isCloseLine(line) ? line : null;
-}
-
-/** The members everything is counted and filtered by; the chain vouches for the rest. */
-function isCloseLine(line: unknown): line is JournalLine<CloseRecord> {
-  if (!isJsonObject(line) || line['k'] !== 'close') return false;
-  return typeof line['seq'] === 'number' && typeof line['h'] === 'string' && typeof line['t'] === 'number'
-    && typeof line['id'] === 'string' && typeof line['client'] === 'string' && typeof line['outcome'] === 'string'
-    && Array.isArray(line['attempts']) && isJsonObject(line['model']) && isJsonObject(line['cost']);
-}
+const ENDED_WELL: readonly string[] = ['ok', 'incomplete', 'client_closed'] satisfies readonly Outcome[];
 
 function matchesFilter(line: JournalLine<CloseRecord>, filter: RequestFilter): boolean {
   if (filter.id !== undefined && line.id !== filter.id) return false;
   if (filter.since !== undefined && line.t < filter.since) return false;
   if (filter.until !== undefined && line.t >= filter.until) return false;
   if (filter.client !== undefined && line.client !== filter.client) return false;
-  if (filter.errorsOnly && (line.outcome === 'ok' || line.outcome === 'incomplete')) return false;
+  if (filter.errorsOnly && ENDED_WELL.includes(line.outcome)) return false;
   return filter.account === undefined || line.account === filter.account || line.attempts.some(({ account }) => account === filter.account);
 }

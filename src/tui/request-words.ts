@@ -11,11 +11,14 @@ export const OUTCOMES: Readonly<Record<Outcome, { readonly mark: string; readonl
   refused: { mark: '⊘', tone: 'warn', words: 'refused by Relay' },
   failed: { mark: '✕', tone: 'bad', words: 'failed' },
   broken_stream: { mark: '✗', tone: 'bad', words: 'broke off' },
+  orphaned: { mark: '?', tone: 'bad', words: 'cut by a crash' },
 };
+
+const ERRORS: readonly Outcome[] = ['failed', 'broken_stream', 'refused', 'orphaned'];
 
 /** True for requests that got an error instead of an answer, or a part of one: failed upstream, or refused by Relay. */
 export function isError(record: CloseRecord): boolean {
-  return record.outcome === 'failed' || record.outcome === 'broken_stream' || record.outcome === 'refused';
+  return ERRORS.includes(record.outcome);
 }
 
 /** A machine word as a person reads it: `usage_limit_reached` becomes `usage limit reached`. */

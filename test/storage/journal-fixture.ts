@@ -3,7 +3,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 
 import type { Log } from '../../src/core/ports.ts';
-import type { CloseRecord } from '../../src/core/record.ts';
+import type { CloseRecord, OpenRecord } from '../../src/core/record.ts';
 import { FAKE_START } from '../support/fake-clock.ts';
 import { homePaths, openHome } from '../../src/storage/home.ts';
 
@@ -61,4 +61,14 @@ export async function allLines(home: string): Promise<Record<string, unknown>[]>
   const names = (await segmentNames(home)).filter((name) => name.endsWith('.jsonl'));
   const texts = await Promise.all(names.map((name) => readFile(join(homePaths(home).journal, name), 'utf8')));
   return texts.flatMap((text) => text.split('\n').filter((line) => line !== '')).map((line) => JSON.parse(line) as Record<string, unknown>);
+}
+
+/** A request under a budget whose first attempt has left. */
+export function opening(id: string, change: Partial<OpenRecord> = {}): OpenRecord {
+  return {
+    v: 1, t: NOON, k: 'open', id, client: 'default', member: null, project: null, env: null, endpoint: 'responses', stream: true,
+    model: { asked: 'fast', sent: 'gpt-6-luna' }, provider: 'openai', account: 'key', reserved: { input: 120, output: 4_000 },
+    cost: { list: 12_000, charged: 12_000, price: 'gpt-6-luna 2026-09-01' },
+    ...change,
+  };
 }

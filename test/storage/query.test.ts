@@ -138,17 +138,19 @@ describe('queries', () => {
 });
 
 describe('pruning', () => {
+  const keep = (): Promise<void> => Promise.resolve();
+
   test('takes whole days, says so in the journal, and the check still passes', async () => {
     const home = await fourDays();
     const clock = fakeClock(NOON + 100 * HOUR);
     const journal = await openJournal(home, { clock, durability: 'process', log: keptLog() });
-    const pruned = await pruneBefore(home, NOON + 2 * DAY_MS, journal, clock.now());
+    const pruned = await pruneBefore(home, NOON + 2 * DAY_MS, { journal, now: clock.now(), keep });
     await journal.close();
     expect(pruned.segments).toBe(2);
     expect(Math.min(...(await idsOf(home, {})))).toBe(36);
     expect(await verifyLedger(home)).toMatchObject({ ok: true });
     const again = await openJournal(home, { clock, durability: 'process', log: keptLog() });
-    expect(await pruneBefore(home, NOON + 2 * DAY_MS, again, clock.now())).toEqual({ segments: 0, through: 0 });
+    expect(await pruneBefore(home, NOON + 2 * DAY_MS, { journal: again, now: clock.now(), keep })).toMatchObject({ segments: 0, through: 0 });
     await again.close();
   });
 
@@ -156,7 +158,7 @@ describe('pruning', () => {
     const home = await fourDays();
     const clock = fakeClock(NOON + 80 * HOUR);
     const journal = await openJournal(home, { clock, durability: 'process', log: keptLog() });
-    await pruneBefore(home, NOON + 900 * DAY_MS, journal, clock.now());
+    await pruneBefore(home, NOON + 900 * DAY_MS, { journal, now: clock.now(), keep });
     await journal.append(closing('req_after'));
     await journal.close();
     expect((await segmentNames(home)).length).toBe(1);

@@ -11,7 +11,7 @@ import type { Ledger } from '../../src/storage/ledger.ts';
 import { queryRequests } from '../../src/storage/query.ts';
 import { realDisk } from '../../src/storage/segment-file.ts';
 import { readTotals } from '../../src/storage/totals-file.ts';
-import type { Folder } from '../../src/storage/totals-file.ts';
+import type { Folder } from '../../src/storage/fold-journal.ts';
 import { verifyLedger } from '../../src/storage/verify.ts';
 import { fakeClock } from '../support/fake-clock.ts';
 import type { FakeClock } from '../support/fake-clock.ts';
