@@ -1,6 +1,6 @@
-import { constants } from 'node:fs';
+import { constants, fstatSync, statSync, writeSync } from 'node:fs';
 import type { BigIntStats } from 'node:fs';
-import { open, stat, unlink } from 'node:fs/promises';
+import { open, unlink } from 'node:fs/promises';
 import type { FileHandle } from 'node:fs/promises';
 
 import { errorCode } from './error-code.ts';
@@ -38,25 +38,29 @@ export const realDisk: SegmentDisk = {
   syncFolder,
 };
 
+/**
+ * Appending to the system's cache and asking after a name take microseconds, less than a turn of the thread pool costs;
+ * only the sync, which waits for the disk, is made to wait elsewhere.
+ */
 function segmentFile(path: string, file: FileHandle): SegmentFile {
+  const { ino, dev } = fstatSync(file.fd, { bigint: true });
   return {
-    write: async (bytes) => (await file.write(bytes)).bytesWritten,
+    write: async (bytes) => writeSync(file.fd, bytes),
     datasync: () => file.datasync(),
     isInPlace: async () => {
-      const [here, there] = await Promise.all([file.stat({ bigint: true }), statIfThere(path)]);
-      return there !== null && here.ino === there.ino && here.dev === there.dev;
+      const there = statIfThere(path);
+      return there !== undefined && there.ino === ino && there.dev === dev;
     },
-    size: async () => (await file.stat()).size,
+    size: async () => Number(fstatSync(file.fd, { bigint: true }).size),
     close: () => file.close(),
   };
 }
 
-async function statIfThere(path: string): Promise<BigIntStats | null> {
+function statIfThere(path: string): BigIntStats | undefined {
   try {
-    return await stat(path, { bigint: true });
+    return statSync(path, { bigint: true, throwIfNoEntry: false });
   } catch (error) {
-    const code = errorCode(error);
-    if (code === 'ENOENT' || code === 'ENOTDIR') return null;
+    if (errorCode(error) === 'ENOTDIR') return undefined;
     throw error;
   }
 }
