@@ -55,6 +55,8 @@ function createLimitedServer(handler: RequestListener): Server {
   Object.assign(server, { httpAllowHalfOpen: true });
   // `100 Continue` is said by whoever reads the body, after the key was good.
   server.on('checkContinue', handler);
+  // Each request that waits in a pipeline listens for its connection's end.
+  server.on('connection', (socket) => socket.setMaxListeners(0));
   server.on('connect', (_request, socket) => socket.end(bareReply('405 Method Not Allowed', 'method_not_allowed', 'Relay is no proxy.')));
   server.on('clientError', (error: NodeJS.ErrnoException, socket) => {
     if (error.code === 'ECONNRESET' || !socket.writable) return;

@@ -41,6 +41,7 @@ import { modelsForClient, servedModels } from './control-reads.ts';
 import { daemonReads } from './daemon-reads.ts';
 import { openLog } from './open-log.ts';
 import { createInFlight } from './in-flight.ts';
+import { createLatestTime } from './latest-time.ts';
 import type { Listeners } from './listen.ts';
 import { listenOnLoopback } from './listen.ts';
 import { removeMockAccounts, startMockProvider } from './mock-provider.ts';
@@ -164,6 +165,7 @@ async function openDoors(parts: Parts, { options, clientKey, closeMock, closeLog
   const app = createApp({
     gateway: openGateway(parts, slots, options),
     clock: options.clock,
+    latest: createLatestTime(state, options.clock),
     log,
     state: () => state.read(),
     settings: settings.current,

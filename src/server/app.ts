@@ -11,6 +11,7 @@ import { RelayError } from '../core/errors.ts';
 import type { Clock, Log } from '../core/ports.ts';
 import type { RelayRequest } from '../core/relay-request.ts';
 import type { State } from '../core/state.ts';
+import type { EpochMs } from '../core/units.ts';
 import type { Gateway } from '../gateway/relayed-answer.ts';
 import { authenticate } from './client-auth.ts';
 import { checkDoor } from './door.ts';
@@ -25,6 +26,8 @@ import { createReply } from './reply.ts';
 export interface AppDeps {
   readonly gateway: Gateway;
   readonly clock: Clock;
+  /** The time by which keys expire: it does not go back when the clock does. */
+  readonly latest: () => EpochMs;
   readonly log: Log;
   readonly state: () => State;
   readonly settings: () => Config;
@@ -65,7 +68,7 @@ export function createApp(deps: AppDeps): Hono<Env> {
   app.get('/healthz', (context) => (deps.isDraining() ? context.json({ status: 'draining' }, 503) : context.json({ status: 'ok' })));
 
   app.use('*', async function clientKey(context, next) {
-    context.set('client', authenticate(context.env.incoming, deps.state(), deps.clock.now()));
+    context.set('client', authenticate(context.env.incoming, deps.state(), deps.latest()));
     return next();
   });
 

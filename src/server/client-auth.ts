@@ -17,7 +17,7 @@ const indexes = new WeakMap<readonly Client[], ReadonlyMap<string, IndexedKey>>(
 
 /**
  * The client behind a request's `Authorization: Bearer sk-relay-…` (or `x-api-key` on the Messages routes).
- * Throws `invalid_api_key`; neither the message nor anything else echoes what was sent.
+ * `now` must not run backwards. Throws `invalid_api_key`; neither the message nor anything else echoes what was sent.
  */
 export function authenticate(incoming: IncomingMessage, state: State, now: EpochMs): Client {
   const presented = presentedKey(incoming);
@@ -27,10 +27,8 @@ export function authenticate(incoming: IncomingMessage, state: State, now: Epoch
   const digest = createHash('sha256').update(presented).digest();
   const found = indexOf(state.clients).get(digest.toString('hex'));
   if (found === undefined || !timingSafeEqual(Buffer.from(found.key.sha256, 'hex'), digest)) throw unknownKey();
-  // A clock set back must not revive a key that has expired once.
-  const latest = Math.max(now, state.lastSeenAt);
   if (found.client.revokedAt !== null) throw unknownKey();
-  if (found.key.expiresAt !== null && found.key.expiresAt <= latest) {
+  if (found.key.expiresAt !== null && found.key.expiresAt <= now) {
     throw new RelayError('invalid_api_key', `The key of client "${found.client.name}" has expired. Run relay clients rotate ${found.client.name}.`);
   }
   return found.client;
