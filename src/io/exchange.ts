@@ -133,7 +133,8 @@ function dispatchOptions(call: UpstreamCall, url: URL): Dispatcher.DispatchOptio
     path: url.pathname + url.search,
     method: call.method,
     headers: body === null ? call.headers : { ...call.headers, 'content-length': String(body.byteLength) },
-    ...(body !== null && body.byteLength > 0 && { body: pieces(body) }),
+    // One that is a single piece anyway goes out with the headers in one write.
+    ...(body !== null && body.byteLength > 0 && { body: body.byteLength <= PIECE_BYTES ? body : pieces(body) }),
     // From the last byte sent the deadline above counts; this one cuts an upload that does not move.
     headersTimeout: timeouts.headers,
     bodyTimeout: timeouts.idle,

@@ -62,8 +62,8 @@ export function createUpstream(options: UpstreamOptions): Upstream {
   return {
     send(call, signal) {
       if (signal.aborted) return Promise.resolve({ ok: false, failure: CALL_CANCELLED, phase: 'connect' });
-      if (!URL.canParse(call.url)) return Promise.resolve({ ok: false, failure: NO_ADDRESS, phase: 'connect' });
-      const url = new URL(call.url);
+      const url = URL.parse(call.url);
+      if (url === null) return Promise.resolve({ ok: false, failure: NO_ADDRESS, phase: 'connect' });
       const pool = poolFor(url, call.timeouts.connect);
       return exchange({ call, url, pool, clock: options.clock, signal });
     },
