@@ -38,8 +38,10 @@ export interface Refusal {
   readonly receivedAt: EpochMs;
 }
 
-/** A GET that Relay makes on its own account of business, e.g. a catalogue. */
+/** A call without a body that Relay makes on its own account of business, e.g. for a catalogue. */
 export interface OwnCall {
+  /** GET unless said. */
+  readonly method?: 'GET' | 'POST' | 'DELETE';
   readonly path: string;
   readonly headers: Headers;
 }

@@ -14,14 +14,18 @@ import type { Control } from '../control/control.ts';
 import { createControl, handleControlMessage } from '../control/create-control.ts';
 import { ensureDefaultClient } from '../control/clients.ts';
 import { createAdmission } from '../gateway/admission.ts';
+import type { AnswerMemory } from '../gateway/answer-memory.ts';
+import { createAnswerMemory } from '../gateway/answer-memory.ts';
 import { refreshCatalogues } from '../gateway/catalogue.ts';
 import { createGateway } from '../gateway/create-gateway.ts';
 import { createLiveView } from '../gateway/live-view.ts';
 import { meterRequest } from '../gateway/meter.ts';
+import { createRefusedParameters } from '../gateway/refused-parameters.ts';
 import type { Gateway } from '../gateway/relayed-answer.ts';
 import { createRetryMeter } from '../gateway/retry-meter.ts';
 import type { Slots } from '../gateway/slots.ts';
 import { createSlots } from '../gateway/slots.ts';
+import { createStoredResponses } from '../gateway/stored-responses.ts';
 import { claimControlSocket } from '../io/claim-control-socket.ts';
 import type { ControlClaim } from '../io/claim-control-socket.ts';
 import { connectControl } from '../io/connect-control.ts';
@@ -161,9 +165,11 @@ async function openDoors(parts: Parts, { options, clientKey, closeMock, closeLog
   const port = (): number => listeners?.port ?? 0;
   const makeId = (prefix: string): string => `${prefix}_${Buffer.from(options.random.bytes(12)).toString('hex')}`;
   const slots = createSlots(options.clock, () => settings.current().limits);
+  const answers = createAnswerMemory({ clock: options.clock, digest: (text) => createHash('sha256').update(text).digest('hex') });
   const memory = createBodyMemory(() => settings.current().limits.inflightBodyMb * 1_048_576);
   const app = createApp({
-    gateway: openGateway(parts, slots, options),
+    gateway: openGateway(parts, { slots, answers }, options),
+    responses: createStoredResponses({ ...workshop.catalogue, answers, state: () => state.read() }),
     clock: options.clock,
     latest: createLatestTime(state, options.clock),
     log,
@@ -229,7 +235,12 @@ async function openDoors(parts: Parts, { options, clientKey, closeMock, closeLog
   };
 }
 
-function openGateway(parts: Parts, slots: Slots, { clock, random, version }: DaemonOptions): Gateway {
+interface GatewayParts {
+  readonly slots: Slots;
+  readonly answers: AnswerMemory;
+}
+
+function openGateway(parts: Parts, { slots, answers }: GatewayParts, { clock, random, version }: DaemonOptions): Gateway {
   const { state, settings, ledger, workshop, live, log } = parts;
   const config = (): Config => settings.current();
   const localKey = random.bytes(32);
@@ -241,11 +252,8 @@ function openGateway(parts: Parts, slots: Slots, { clock, random, version }: Dae
     signIns: workshop.signIns,
     settings: config,
     state: () => state.read(),
-    memory: {
-      storedResponse: () => undefined,
-      reasoningFor: () => undefined,
-      digest: (text) => createHash('sha256').update(text).digest('hex'),
-    },
+    answers,
+    refused: createRefusedParameters(clock),
     conversationDigest: (text) => createHmac('sha256', localKey).update(text).digest('base64url').slice(0, 22),
     // The prefix brings its own separator: `resp_`, `chatcmpl-`.
     makeId: (prefix) => prefix + Buffer.from(random.bytes(16)).toString('hex'),

@@ -7,6 +7,7 @@ import { DAY_MS } from '../core/units.ts';
 import { expandKnownReferences, inputItems } from '../wire/expand-input.ts';
 import type { Passage } from '../wire/passage.ts';
 import type { PreparedRequest, RequestMemory } from '../wire/prepared-request.ts';
+import { holdsForeignHistory } from './foreign-history.ts';
 import type { ReasoningReplay } from './reasoning-replay.ts';
 import { createReasoningReplay } from './reasoning-replay.ts';
 import { createRecentMap } from './recent-map.ts';
@@ -49,7 +50,7 @@ export interface AnswerMemory {
    */
   continuation(scope: Pick<AttemptScope, 'clientId' | 'account'>, id: string): 'written-out' | 'passed-on' | 'unknown';
   /** Whether any account can go on from it; then its owner is preferred, not required. */
-  isWhole(clientId: string, id: string): boolean;
+  isPortable(clientId: string, id: string): boolean;
   /** Who an answer belongs to, also after its content was forgotten, if its upstream keeps it. */
   ownerOf(id: string): ResponseOwner | undefined;
   /** Keeps an answer that came to its end, and gives the id it is kept under; null when it is not kept. */
@@ -94,7 +95,10 @@ export function createAnswerMemory(deps: AnswerMemoryDeps): AnswerMemory {
   return {
     responses,
     continuation,
-    isWhole: (clientId, id) => responses.find(clientId, id)?.isWhole === true,
+    isPortable(clientId, id) {
+      const kept = responses.find(clientId, id);
+      return kept?.isWhole === true && !holdsForeignHistory({ input: [...kept.history(), ...kept.output] });
+    },
     ownerOf: (id) => owners.get(id),
     forAttempt: (scope) => ({
       storedResponse(id) {

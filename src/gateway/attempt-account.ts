@@ -2,20 +2,26 @@ import type { Account, Credential } from '../core/account.ts';
 import type { Config } from '../core/config.ts';
 import type { Failure } from '../core/failure.ts';
 import type { JsonObject } from '../core/json.ts';
+import { stringAt } from '../core/json.ts';
 import type { Clock, Send } from '../core/ports.ts';
 import type { Endpoint, ProviderAdapter } from '../core/provider-adapter.ts';
+import type { ProviderKind } from '../core/provider-kind.ts';
 import type { RelayRequest } from '../core/relay-request.ts';
 import type { State } from '../core/state.ts';
 import { endpointOf } from '../providers/endpoint.ts';
 import { adapterFor } from '../providers/registry.ts';
 import { classifyTransport } from '../routing/classify-failure.ts';
 import { createPassage } from '../wire/create-passage.ts';
+import { previousNotFound } from '../wire/expand-input.ts';
 import { prepareRequest } from '../wire/prepare-request.ts';
-import type { PreparedRequest, RequestMemory } from '../wire/prepared-request.ts';
+import type { PreparedRequest } from '../wire/prepared-request.ts';
+import type { AnswerMemory } from './answer-memory.ts';
 import { modelsOf } from './catalogue.ts';
 import type { Journey } from './journey.ts';
 import type { OpenResult } from './open-attempt.ts';
 import { openAttempt } from './open-attempt.ts';
+import type { RefusedParameters } from './refused-parameters.ts';
+import { withoutParameters } from './refused-parameters.ts';
 import { withChoice, withoutCiphertext } from './request-traits.ts';
 import type { ModelChoice } from './resolve-model.ts';
 import type { SignIns } from './sign-in.ts';
@@ -26,7 +32,8 @@ export interface AttemptAccountDeps {
   readonly signIns: SignIns;
   readonly settings: () => Config;
   readonly state: () => State;
-  readonly memory: RequestMemory;
+  readonly answers: AnswerMemory;
+  readonly refused: RefusedParameters;
   readonly makeId: (prefix: string) => string;
   readonly version: string;
 }
@@ -62,7 +69,7 @@ export async function attemptAccount(journey: Journey, target: Target, deps: Att
   if (endpoint === null) return failed(noAddress(account), null);
 
   const request = requestFor(journey, target);
-  const prepared = prepareFor(request, { account, choice, adapter, endpoint }, deps);
+  const prepared = prepareFor(request, { account, choice, adapter, endpoint, ciphertext: journey.ciphertextRemoved ? 'removed' : 'kept' }, deps);
   const passage = createPassage(prepared.answer, { makeId: deps.makeId, nowSeconds: () => Math.floor(deps.clock.now() / 1_000), model: journey.request.model });
   journey.ticket.begin({ account, model: choice.id, seen: passage.seen, startedAt: now });
   journey.ticket.drop(prepared.dropped);
@@ -95,19 +102,30 @@ interface PrepareFor {
   readonly choice: ModelChoice;
   readonly adapter: ProviderAdapter;
   readonly endpoint: Endpoint;
+  readonly ciphertext: 'kept' | 'removed';
 }
 
-function prepareFor(request: RelayRequest, { account, choice, adapter, endpoint }: PrepareFor, deps: AttemptAccountDeps): PreparedRequest {
+function prepareFor(request: RelayRequest, { account, choice, adapter, endpoint, ciphertext }: PrepareFor, deps: AttemptAccountDeps): PreparedRequest {
+  const clientId = request.client.id;
+  const previous = request.bodyWire === 'responses' ? stringAt(request.body, 'previous_response_id') : undefined;
+  if (previous !== undefined && deps.answers.continuation({ clientId, account }, previous) === 'unknown') throw previousNotFound(previous);
   const model = modelsOf(account, deps.state(), deps.settings())?.find(({ id }) => id === choice.id);
-  return prepareRequest(request, {
+  const { strict } = deps.settings();
+  const prepared = prepareRequest(request, {
     wire: endpoint.wire,
     dialect: adapter.dialect(endpoint.wire),
     model: choice.id,
     streamOnly: adapter.streamOnly && request.endpoint !== 'compact',
     efforts: model?.efforts ?? [],
-    strict: deps.settings().strict,
-  }, deps.memory);
+    compacts: COMPACTS_ITSELF.has(account.kind),
+    strict,
+  }, deps.answers.forAttempt({ clientId, account, model: choice.id, ciphertext }));
+  const refused = deps.refused.of({ provider: account.provider, wire: endpoint.wire, model: choice.id });
+  return strict ? prepared : withoutParameters(prepared, refused, request.body);
 }
+
+/** Vendors that fold a history into a compaction item themselves, where they are spoken to in Responses (2026-11). */
+const COMPACTS_ITSELF: ReadonlySet<ProviderKind> = new Set(['chatgpt', 'openai', 'azure', 'mock']);
 
 /** The client's bytes may go out only where nothing at all has changed since they came. */
 function withHonestChange(prepared: PreparedRequest, original: RelayRequest): PreparedRequest {
@@ -123,9 +141,4 @@ function noAddress(account: Account): Failure {
     kind: 'unreachable', code: 'no_base_url',
     message: `Provider "${account.provider}" has no address; set providers.${account.provider}.baseUrl or add the account with --base-url`,
   }, 'connect');
-}
-
-/** Whether an account keeps answers upstream when asked to: only the platform's own store does. */
-export function keepsAnswers(account: Account): boolean {
-  return account.kind === 'openai' || account.kind === 'azure';
 }

@@ -1,12 +1,14 @@
 import type { Client } from '../core/client.ts';
 import { RelayError } from '../core/errors.ts';
 import type { Failure } from '../core/failure.ts';
+import { stringAt } from '../core/json.ts';
 import type { Log } from '../core/ports.ts';
 import type { Headers, RelayRequest } from '../core/relay-request.ts';
 import { priceRequest } from '../accounting/price.ts';
 import { adapterFor } from '../providers/registry.ts';
 import { classifyStreamFailure } from '../routing/classify-failure.ts';
 import { giveUpError } from '../routing/give-up.ts';
+import type { StickyKey } from '../routing/sticky-key.ts';
 import { stickyKeys } from '../routing/sticky-key.ts';
 import type { Admission } from './admission.ts';
 import { answerHeaders } from './answer-headers.ts';
@@ -38,9 +40,7 @@ export interface RelayDeps extends TryModelDeps {
  */
 export async function relayRequest(request: RelayRequest, deps: RelayDeps, signal: AbortSignal): Promise<RelayResult> {
   const ticket = openTicket(request, deps.ticket);
-  const keys = stickyKeys({
-    headers: request.headers, body: request.body, clientId: request.client.id, model: request.model, digest: deps.conversationDigest,
-  });
+  const keys = conversationKeys(request, deps);
   const journey = startJourney({ request, ticket, signal, stickyKeys: keys });
   const refuse = async (end: AnswerEnd & { readonly error: RelayError }): Promise<RelayResult> => {
     await ticket.settle(end);
@@ -62,6 +62,15 @@ export async function relayRequest(request: RelayRequest, deps: RelayDeps, signa
     deps.log.error('a request ran into a fault of Relay', { id: request.id, reason: error instanceof Error ? `${error.name}: ${error.message}` : 'unknown' });
     return refuse({ kind: 'refused', error: new RelayError('internal_error', `Relay ran into a fault while it served ${request.id}; relay logs --errors tells more.`) });
   }
+}
+
+/** Names of the conversation. An answer whose history Relay holds is no longer its owner's alone to go on from. */
+function conversationKeys(request: RelayRequest, deps: RelayDeps): readonly StickyKey[] {
+  const { headers, body, client, model } = request;
+  const keys = stickyKeys({ headers, body, clientId: client.id, model, digest: deps.conversationDigest });
+  const previous = stringAt(body, 'previous_response_id');
+  if (previous === undefined || !deps.answers.isPortable(client.id, previous)) return keys;
+  return keys.map((key) => (key.source === 'previous-response' ? { ...key, source: 'thread' } : key));
 }
 
 /** The client left, or Relay is going down: the signal's reason says which. */
@@ -133,7 +142,12 @@ function relayedAnswer(journey: Journey, { answer, use, leave, prepared }: Extra
     },
     async settle(end) {
       leave();
-      if (end.kind === 'served') deps.pool.served(use, ttftMs);
+      const finished = prepared === null ? null : { request, account: use.account, model: use.model, prepared, passage: answer.passage };
+      if (finished !== null) deps.answers.learn(finished);
+      if (end.kind === 'served') {
+        deps.pool.served(use, ttftMs);
+        rememberAnswer(journey, finished === null ? null : deps.answers.keep(finished), use.account.id, deps);
+      }
       if (end.kind === 'client-gone') deps.pool.released(use);
       await ticket.settle(end);
     },
@@ -155,7 +169,21 @@ function remember({ request, stickyKeys: keys }: Journey, headers: Headers, acco
   const turn = turnState === undefined ? [] : stickyKeys({
     headers: { 'x-codex-turn-state': turnState }, body: {}, clientId: request.client.id, model: request.model, digest: deps.conversationDigest,
   });
-  deps.sessions.remember([...keys, ...turn].map(({ key }) => key), accountId, deps.clock.now());
+  // The answer it continues was made by its own account, whoever goes on from it now.
+  const previous = stringAt(request.body, 'previous_response_id');
+  const others = previous === undefined ? keys : keys.filter(({ key }) => key !== responseKey(request, previous, deps));
+  deps.sessions.remember([...others, ...turn].map(({ key }) => key), accountId, deps.clock.now());
+}
+
+/** What a conversation is known by to whoever goes on from an answer's id. */
+function responseKey({ client, model }: RelayRequest, id: string, { conversationDigest }: RelayDeps): string | undefined {
+  return stickyKeys({ headers: {}, body: { previous_response_id: id }, clientId: client.id, model, digest: conversationDigest })[0]?.key;
+}
+
+/** Whoever goes on from this answer is best served where it was made. */
+function rememberAnswer({ request }: Journey, responseId: string | null, accountId: string, deps: RelayDeps): void {
+  const key = responseId === null ? undefined : responseKey(request, responseId, deps);
+  if (key !== undefined) deps.sessions.remember([key], accountId, deps.clock.now());
 }
 
 function estimatePrice(choice: ModelChoice, tokens: Parameters<typeof priceRequest>[0]['tokens'], { pool, settings, clock }: RelayDeps) {

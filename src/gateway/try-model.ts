@@ -11,11 +11,13 @@ import { readRateLimitEvent } from '../routing/quota.ts';
 import { conversationOf } from '../routing/sticky-key.ts';
 import type { PreparedRequest } from '../wire/prepared-request.ts';
 import type { Use } from './account-pool.ts';
+import { keepsAnswers } from './answer-memory.ts';
 import type { AttemptAccountDeps } from './attempt-account.ts';
-import { attemptAccount, keepsAnswers } from './attempt-account.ts';
+import { attemptAccount } from './attempt-account.ts';
 import type { Journey } from './journey.ts';
 import type { OpenAnswer } from './open-attempt.ts';
 import { pause } from './pause.ts';
+import { dispensableParameter } from './refused-parameters.ts';
 import { ciphertextIn, isReplayable } from './request-traits.ts';
 import type { ModelChoice } from './resolve-model.ts';
 import type { RetryMeter } from './retry-meter.ts';
@@ -90,11 +92,12 @@ async function attempt(journey: Journey, choice: ModelChoice, { taken, stale }: 
       keep = true;
       return { kind: 'open', answer: result.answer, use, leave, prepared: result.prepared };
     }
-    const step = judge(journey, { failure: result.failure, taken, credential: result.credential }, deps);
+    const failed: Failed = { failure: result.failure, taken, credential: result.credential, prepared: result.prepared };
+    const step = judge(journey, failed, deps);
     leave();
     if (step.kind === 'abandon') return { kind: 'abandoned' };
     if (step.kind === 'give-up') return { kind: isWorthFallback(step.error) ? 'nobody' : 'over', error: step.error };
-    return { kind: 'again', bound: await follow(step, { account, credential: result.credential }, journey, deps) };
+    return { kind: 'again', bound: await follow(step, failed, journey, deps) };
   } catch (error) {
     deps.pool.released(use);
     throw error;
@@ -103,14 +106,15 @@ async function attempt(journey: Journey, choice: ModelChoice, { taken, stale }: 
   }
 }
 
-interface Judged {
+interface Failed {
   readonly failure: Failure;
   readonly taken: Taken;
   readonly credential: Credential | null;
+  readonly prepared: PreparedRequest | null;
 }
 
 /** Writes the failure down everywhere it counts, and says what follows. */
-function judge(journey: Journey, { failure, taken, credential }: Judged, deps: TryModelDeps): Step {
+function judge(journey: Journey, { failure, taken, credential, prepared }: Failed, deps: TryModelDeps): Step {
   const { account, use, candidates, wanted } = taken;
   if (failure.kind === 'client-gone') {
     // Who left is told by the settlement, in the attempt that was under way.
@@ -118,6 +122,8 @@ function judge(journey: Journey, { failure, taken, credential }: Judged, deps: T
     return { kind: 'abandon' };
   }
   const now = deps.clock.now();
+  const sent = prepared?.body ?? journey.request.body;
+  const { retry, strict } = deps.settings();
   journey.attempts.push({ accountId: account.id, accountName: account.name, kind: failure.kind, phase: failure.phase });
   journey.last = { failure, accountName: account.name };
   journey.ticket.failed(failure);
@@ -130,11 +136,12 @@ function judge(journey: Journey, { failure, taken, credential }: Judged, deps: T
   }, {
     now,
     random: deps.random.next(),
-    maxAttempts: deps.settings().retry.maxAttempts,
+    maxAttempts: retry.maxAttempts,
     isLastUsable,
     replayAllowed: isReplayable(journey.request.body, keepsAnswers(account)),
     refreshable: credential?.kind === 'oauth' && credential.refreshToken !== null,
-    foreignCiphertext: ciphertextIn(journey.request.body),
+    foreignCiphertext: ciphertextIn(sent),
+    refusedParameter: strict ? null : dispensableParameter(failure, sent),
     replayBudget: deps.retries.mayReplay() ? 'left' : 'spent',
     attemptBudget: deps.retries.mayAttempt() ? 'left' : 'spent',
   });
@@ -148,13 +155,11 @@ function isUsable(candidate: Candidate, all: readonly Candidate[], wanted: Wante
   return !isHeldBack(candidate, wanted, all.some((other) => isSpentSubscription(other, wanted, now)));
 }
 
-interface Failed {
-  readonly account: Account;
-  readonly credential: Credential | null;
-}
-
 /** Does what the step says before the next attempt; what it gives binds that attempt. */
-async function follow(step: Exclude<Step, { kind: 'give-up' | 'abandon' }>, { account, credential }: Failed, journey: Journey, deps: TryModelDeps): Promise<Bound | null> {
+async function follow(
+  step: Exclude<Step, { kind: 'give-up' | 'abandon' }>, { taken, credential, prepared }: Failed, journey: Journey, deps: TryModelDeps,
+): Promise<Bound | null> {
+  const { account, use: { model } } = taken;
   switch (step.kind) {
     case 'try-next-account':
       if (step.replay) deps.retries.replayed();
@@ -168,6 +173,10 @@ async function follow(step: Exclude<Step, { kind: 'give-up' | 'abandon' }>, { ac
       return { account, stale: credential };
     case 'without-foreign-ciphertext':
       journey.ciphertextRemoved = true;
+      if (prepared !== null) deps.answers.distrust({ clientId: journey.request.client.id, account, model }, prepared.body);
+      return { account, stale: null };
+    case 'without-parameter':
+      if (prepared !== null) deps.refused.learn({ provider: account.provider, wire: prepared.answer.upstreamWire, model }, step.parameter);
       return { account, stale: null };
   }
 }

@@ -46,6 +46,8 @@ export interface Limits {
   readonly refreshable: boolean;
   /** `kept` when the request holds none, or a compaction item would be lost with it. */
   readonly foreignCiphertext: 'removable' | 'kept';
+  /** The parameter the upstream refused by name, if this request can do without it; else null. */
+  readonly refusedParameter: string | null;
   /** Whether the last minute leaves room for a replay (`retry-budget`). */
   readonly replayBudget: 'left' | 'spent';
   /** Whether the last minute leaves room for one more attempt of any kind while the upstream is down. */
@@ -58,6 +60,8 @@ export type Step =
   | { readonly kind: 'same-account-after'; readonly ms: number; readonly replay: boolean }
   | { readonly kind: 'refresh-then-same' }
   | { readonly kind: 'without-foreign-ciphertext' }
+  /** The same account once more without this parameter. */
+  | { readonly kind: 'without-parameter'; readonly parameter: string }
   | { readonly kind: 'give-up'; readonly error: RelayError }
   | { readonly kind: 'abandon' };
 
@@ -97,7 +101,8 @@ export function nextStep(failure: Failure, history: History, limits: Limits): St
   if (isLate) return giveUp(failure, history, limits);
   switch (treatment) {
     case 'final':
-      return giveUp(failure, history, limits);
+      if (failure.kind !== 'invalid-request' || limits.refusedParameter === null) return giveUp(failure, history, limits);
+      return { kind: 'without-parameter', parameter: limits.refusedParameter };
     case 'next':
       return { kind: 'try-next-account', replay: false };
     case 'next-reachable':

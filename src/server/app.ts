@@ -13,6 +13,7 @@ import type { RelayRequest } from '../core/relay-request.ts';
 import type { State } from '../core/state.ts';
 import type { EpochMs } from '../core/units.ts';
 import type { Gateway } from '../gateway/relayed-answer.ts';
+import type { StoredResponses } from '../gateway/stored-responses.ts';
 import { authenticate } from './client-auth.ts';
 import { checkDoor } from './door.ts';
 import { errorReply } from './error-reply.ts';
@@ -22,9 +23,12 @@ import { answerModel, answerModels } from './models-route.ts';
 import { serveRelayCall } from './relay-route.ts';
 import type { Reply } from './reply.ts';
 import { createReply } from './reply.ts';
+import type { ResponseAction } from './responses-route.ts';
+import { answerStoredResponse } from './responses-route.ts';
 
 export interface AppDeps {
   readonly gateway: Gateway;
+  readonly responses: StoredResponses;
   readonly clock: Clock;
   /** The time by which keys expire: it does not go back when the clock does. */
   readonly latest: () => EpochMs;
@@ -99,6 +103,14 @@ export function createApp(deps: AppDeps): Hono<Env> {
         ? new RelayError('websocket_unavailable', 'The Responses WebSocket is not served here; use HTTP.')
         : new RelayError('method_not_allowed', `Use POST ${prefix}/responses.`);
     });
+    const stored = (action: ResponseAction) => (context: Context<Env>) => {
+      requireScope(context.var.client, 'responses');
+      return answerStoredResponse(action, context, { client: context.var.client, responses: deps.responses });
+    };
+    app.get(`${prefix}/responses/:id`, stored('retrieve'));
+    app.delete(`${prefix}/responses/:id`, stored('remove'));
+    app.get(`${prefix}/responses/:id/input_items`, stored('input-items'));
+    app.post(`${prefix}/responses/:id/cancel`, stored('cancel'));
     app.get(`${prefix}/models`, (context) => {
       requireScope(context.var.client, 'models');
       return answerModels(context, deps.listModels(context.var.client));

@@ -68,6 +68,7 @@ export function historyOf(failure: Failure, changes: Partial<History> = {}): His
 export function limitsOf(changes: Partial<Limits> = {}): Limits {
   return {
     now: NOON, random: 0.5, maxAttempts: 4, isLastUsable: false, replayAllowed: true, refreshable: true, foreignCiphertext: 'kept',
+    refusedParameter: null,
     replayBudget: 'left', attemptBudget: 'left', ...changes,
   };
 }
