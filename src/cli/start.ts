@@ -3,6 +3,7 @@ import { CommandError, EXIT } from '../core/errors.ts';
 import { printable } from '../core/printable.ts';
 import type { CloseRecord, JournalLine } from '../core/record.ts';
 import { SECOND_MS } from '../core/units.ts';
+import { networkAddresses } from '../daemon/network-addresses.ts';
 import type { Daemon } from '../daemon/start-daemon.ts';
 import { startDaemon } from '../daemon/start-daemon.ts';
 import { systemRandom } from '../io/system-random.ts';
@@ -26,6 +27,7 @@ export async function runStart(options: StartOptions, context: CommandContext): 
     home: context.home, port, withMock: options.mock === true, clock: context.clock, random: systemRandom, env: context.env, version: VERSION,
     mirrorLog: options.json ? mirrorLog : null,
     prompt: context.terminal === null ? null : async () => (await import('./prompt.ts')).askHidden('Passphrase of the vault: ', context),
+    machine: { monotonicMs: () => performance.now(), addresses: networkAddresses },
     onStop: stop.request,
   });
   process.on('SIGHUP', () => void daemon.reload());

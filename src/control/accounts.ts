@@ -29,6 +29,8 @@ export interface AccountDeps {
   readonly revoke: (account: Account, credential: Credential) => Promise<boolean>;
   /** The credential behind the account is another one now, or gone. */
   readonly forget: (accountId: string) => void;
+  /** The account is no more: nothing that was kept for it is of use. */
+  readonly removed: (accountId: string) => void;
 }
 
 type AccountMethods = 'accounts.list' | 'accounts.add' | 'accounts.login' | 'accounts.remove' | 'accounts.rename' | 'accounts.pause' | 'accounts.resume' | 'accounts.wake' | 'accounts.test';
@@ -138,6 +140,7 @@ async function addAccount(params: ControlParams<'accounts.add'>, deps: AccountDe
 async function forgetAccount(account: Account, deps: AccountDeps): Promise<void> {
   await deps.credentials.delete(account.id).catch(asControlError);
   deps.forget(account.id);
+  deps.removed(account.id);
   await deps.state.update((state) => {
     const { [account.id]: _gone, ...health } = state.health;
     return {

@@ -1,5 +1,6 @@
 import type { Totals } from '../accounting/totals.ts';
 import type { LiveView, Log, StateStore } from '../core/ports.ts';
+import type { StickyStore } from '../gateway/sticky-store.ts';
 import type { ControlClaim } from '../io/claim-control-socket.ts';
 import type { WatchedConfig } from '../storage/config-watch.ts';
 import type { Ledger } from '../storage/ledger.ts';
@@ -15,6 +16,7 @@ export interface Parts {
   readonly settings: WatchedConfig;
   readonly ledger: Ledger<Totals>;
   readonly workshop: Workshop;
+  readonly sticky: StickyStore;
   readonly live: LiveView;
   readonly inFlight: InFlight;
   readonly startedAt: number;

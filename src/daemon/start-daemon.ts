@@ -1,4 +1,4 @@
-import { createHash, createHmac } from 'node:crypto';
+import { createHash } from 'node:crypto';
 import { rm } from 'node:fs/promises';
 import { join } from 'node:path';
 
@@ -16,7 +16,6 @@ import { ensureDefaultClient } from '../control/clients.ts';
 import { createAdmission } from '../gateway/admission.ts';
 import type { AnswerMemory } from '../gateway/answer-memory.ts';
 import { createAnswerMemory } from '../gateway/answer-memory.ts';
-import { refreshCatalogues } from '../gateway/catalogue.ts';
 import { createGateway } from '../gateway/create-gateway.ts';
 import { createLiveView } from '../gateway/live-view.ts';
 import { meterRequest } from '../gateway/meter.ts';
@@ -25,6 +24,7 @@ import type { Gateway } from '../gateway/relayed-answer.ts';
 import { createRetryMeter } from '../gateway/retry-meter.ts';
 import type { Slots } from '../gateway/slots.ts';
 import { createSlots } from '../gateway/slots.ts';
+import { openStickyStore } from '../gateway/sticky-store.ts';
 import { createStoredResponses } from '../gateway/stored-responses.ts';
 import { claimControlSocket } from '../io/claim-control-socket.ts';
 import type { ControlClaim } from '../io/claim-control-socket.ts';
@@ -32,7 +32,6 @@ import { connectControl } from '../io/connect-control.ts';
 import { controlPath } from '../io/control-path.ts';
 import { serveControl } from '../io/control-socket.ts';
 import { writeDurably } from '../io/write-durably.ts';
-import { createStickySessions } from '../routing/sticky-sessions.ts';
 import { createApp, unreadableReply } from '../server/app.ts';
 import { createBodyMemory } from '../server/read-body.ts';
 import { loadConfig } from '../storage/config-file.ts';
@@ -46,11 +45,13 @@ import { daemonReads } from './daemon-reads.ts';
 import { openLog } from './open-log.ts';
 import { createInFlight } from './in-flight.ts';
 import { createLatestTime } from './latest-time.ts';
+import { keepCurrent } from './keep-current.ts';
 import type { Listeners } from './listen.ts';
 import { listenOnLoopback } from './listen.ts';
 import { removeMockAccounts, startMockProvider } from './mock-provider.ts';
 import type { Parts } from './parts.ts';
-import type { Workshop } from './workshop.ts';
+import { stickyDocument } from './sticky-document.ts';
+import type { Machine } from './workshop.ts';
 import { openWorkshop } from './workshop.ts';
 
 /** What a daemon is started with. */
@@ -67,6 +68,8 @@ export interface DaemonOptions {
   readonly prompt: (() => Promise<string | null>) | null;
   /** Stands in for the store the settings name. */
   readonly credentials?: CredentialStore;
+  /** Watched for sleep and changes of network; absent where the clock is not the machine's own. */
+  readonly machine?: Machine;
   readonly version: string;
   /** Asked for by `relay stop`. */
   readonly onStop: () => void;
@@ -97,8 +100,6 @@ export interface Held {
   readonly bodyBytes: number;
 }
 
-/** How often missing or old model lists are looked for. */
-const CATALOGUE_LOOK_MS = 600_000;
 /** Time for streams that were cut to say so to their clients. */
 const CUT_MS = 2_000;
 const HURRIED_CUT_MS = 300;
@@ -123,8 +124,12 @@ export async function startDaemon(options: DaemonOptions): Promise<Daemon> {
     const workshop = openWorkshop({
       home, state, clock, random, log, settings: settings.current, lock: processLock(home, { clock }), env: options.env, prompt: options.prompt, version: options.version,
       ...(options.credentials !== undefined && { credentials: options.credentials }),
+      ...(options.machine !== undefined && { machine: options.machine }),
     });
-    const parts: Parts = { home, claim, log, state, settings, ledger, workshop, live: createLiveView(), inFlight: createInFlight(), startedAt: clock.now() };
+    const sticky = await openStickyStore({
+      document: stickyDocument(home), clock, random, log, accountIds: () => new Set(state.read().accounts.map(({ id }) => id)),
+    });
+    const parts: Parts = { home, claim, log, state, settings, ledger, workshop, sticky, live: createLiveView(), inFlight: createInFlight(), startedAt: clock.now() };
     return await openDoors(parts, { options, clientKey: issued?.key ?? null, closeMock: async () => mock?.close(), closeLog });
   } catch (error) {
     await claim.release();
@@ -158,10 +163,9 @@ interface Doors {
 }
 
 async function openDoors(parts: Parts, { options, clientKey, closeMock, closeLog }: Doors): Promise<Daemon> {
-  const { home, log, state, settings, inFlight, workshop } = parts;
+  const { home, log, state, settings, inFlight, workshop, sticky } = parts;
   let draining = false;
   let listeners: Listeners | null = null;
-  const stopped = new AbortController();
   const port = (): number => listeners?.port ?? 0;
   const makeId = (prefix: string): string => `${prefix}_${Buffer.from(options.random.bytes(12)).toString('hex')}`;
   const slots = createSlots(options.clock, () => settings.current().limits);
@@ -187,7 +191,8 @@ async function openDoors(parts: Parts, { options, clientKey, closeMock, closeLog
   const handler = getRequestListener(app.fetch, { overrideGlobalObjects: false, errorHandler: () => unreadableReply(makeId('req')) });
   listeners = await listenOnLoopback(handler, options.port ?? settings.current().server.port, options.clock);
   const url = `http://127.0.0.1:${listeners.port}`;
-  const control = createControl(workshop.control, daemonReads(parts, {
+  const removed = (accountId: string): void => sticky.sessions.forgetAccount(accountId);
+  const control = createControl({ ...workshop.control, removed }, daemonReads(parts, {
     url, version: options.version, clock: options.clock, state: () => (draining ? 'draining' : 'running'), stop: options.onStop,
   }));
   serveControl(parts.claim, {
@@ -195,14 +200,16 @@ async function openDoors(parts: Parts, { options, clientKey, closeMock, closeLog
     subscribe: (listener) => parts.live.subscribe(listener),
   }, log);
   await writeDurably(join(home, 'daemon.json'), `${JSON.stringify({ pid: process.pid, port: listeners.port, url, startedAt: parts.startedAt })}\n`);
-  keepCatalogues(workshop, options.clock, stopped.signal);
+  const stopKeeping = keepCurrent(workshop, parts.live, options.clock);
   log.info('listening', { url });
 
   const close = async (): Promise<void> => {
-    stopped.abort();
+    stopKeeping();
+    workshop.watch.stop();
     settings.close();
     await listeners?.close();
     await workshop.signIns.saveAll();
+    await sticky.flush();
     await parts.ledger.close();
     await removeMockAccounts(state).catch(() => {});
     await state.flush();
@@ -241,9 +248,8 @@ interface GatewayParts {
 }
 
 function openGateway(parts: Parts, { slots, answers }: GatewayParts, { clock, random, version }: DaemonOptions): Gateway {
-  const { state, settings, ledger, workshop, live, log } = parts;
+  const { state, settings, ledger, workshop, live, log, sticky } = parts;
   const config = (): Config => settings.current();
-  const localKey = random.bytes(32);
   return createGateway({
     send: workshop.upstream.send,
     clock,
@@ -254,12 +260,12 @@ function openGateway(parts: Parts, { slots, answers }: GatewayParts, { clock, ra
     state: () => state.read(),
     answers,
     refused: createRefusedParameters(clock),
-    conversationDigest: (text) => createHmac('sha256', localKey).update(text).digest('base64url').slice(0, 22),
+    conversationDigest: sticky.digest,
     // The prefix brings its own separator: `resp_`, `chatcmpl-`.
     makeId: (prefix) => prefix + Buffer.from(random.bytes(16)).toString('hex'),
     version,
     pool: workshop.pool,
-    sessions: createStickySessions(),
+    sessions: sticky.sessions,
     retries: createRetryMeter(clock, () => config().retry.budgetPercent),
     storageState: () => ledger.journal.state,
     ticket: { clock, journal: ledger.journal, live, log, meter: (metered) => meterRequest(metered, config()) },
@@ -269,15 +275,6 @@ function openGateway(parts: Parts, { slots, answers }: GatewayParts, { clock, ra
       spentSince: (owner, since) => spentSince(ledger.totals.read(), since, owner),
     }),
   });
-}
-
-/** Fetches model lists now and looks again from time to time; never holds anything up. */
-function keepCatalogues(workshop: Workshop, clock: Clock, signal: AbortSignal): void {
-  const look = (): void => {
-    if (signal.aborted) return;
-    void refreshCatalogues(workshop.catalogue, signal).finally(() => clock.after(CATALOGUE_LOOK_MS, look));
-  };
-  look();
 }
 
 function after(ms: number, clock: Clock): Promise<void> {

@@ -10,6 +10,8 @@ import type { AccountPool } from '../gateway/account-pool.ts';
 import { createAccountPool } from '../gateway/account-pool.ts';
 import type { CatalogueDeps } from '../gateway/catalogue.ts';
 import { fetchCatalogue } from '../gateway/catalogue.ts';
+import type { ClockWatch, ClockWatchDeps } from '../gateway/clock-watch.ts';
+import { NO_CLOCK_WATCH, startClockWatch } from '../gateway/clock-watch.ts';
 import type { SignIns } from '../gateway/sign-in.ts';
 import { createSignIns } from '../gateway/sign-in.ts';
 import { createSystemKeychain } from '../io/keychain.ts';
@@ -22,6 +24,9 @@ import { readClaims } from '../providers/claims.ts';
 import { endpointOf } from '../providers/endpoint.ts';
 import { adapterFor } from '../providers/registry.ts';
 import { withLoginlessAccounts } from './loginless-accounts.ts';
+
+/** What the machine says of itself beside its clock. */
+export type Machine = Pick<ClockWatchDeps, 'monotonicMs' | 'addresses'>;
 
 /** What a workshop is set up from. */
 export interface WorkshopOptions {
@@ -37,6 +42,8 @@ export interface WorkshopOptions {
   readonly prompt: (() => Promise<string | null>) | null;
   /** Stands in for the store the settings name. */
   readonly credentials?: CredentialStore;
+  /** Watched for sleep and changes of network; absent in a command that lasts a moment. */
+  readonly machine?: Machine;
   readonly version: string;
 }
 
@@ -46,6 +53,7 @@ export interface Workshop {
   readonly upstream: Upstream;
   readonly signIns: SignIns;
   readonly pool: AccountPool;
+  readonly watch: ClockWatch;
   readonly catalogue: CatalogueDeps;
   readonly control: AccountDeps & ClientDeps;
 }
@@ -58,19 +66,28 @@ export function openWorkshop(options: WorkshopOptions): Workshop {
   const upstream = createUpstream({ useProxyEnv: settings().server.useProxyEnv, clock });
   const server = { send: upstream.send, clock, version, readExpiry: tokenExpiry };
   const signIns = createSignIns({ clock, credentials, refresh: createRefresh(server), lock: options.lock, log });
-  const pool = createAccountPool({ state, settings, clock, random });
+  const watch = options.machine === undefined ? NO_CLOCK_WATCH : startClockWatch({
+    ...options.machine, clock,
+    onBreak(why) {
+      // Sockets from before are dead, or lead to another network.
+      upstream.reset();
+      log.info(why === 'sleep' ? 'the machine slept; connections are made anew' : 'the network changed; connections are made anew');
+    },
+  });
+  const pool = createAccountPool({ state, settings, clock, random, unsaved: signIns.unsaved, spansBreak: watch.spans });
   const catalogue: CatalogueDeps = { send: upstream.send, clock, signIns, settings, version, state, log };
   const revoke = async (account: Account, credential: Credential): Promise<boolean> => {
     const authUrl = endpointOf(adapterFor(account.kind), account, settings().providers[account.provider])?.authUrl ?? null;
     return credential.kind === 'oauth' && authUrl !== null && revokeCredential({ ...server, issuer: authUrl }, credential);
   };
   return {
-    credentials, upstream, signIns, pool, catalogue,
+    credentials, upstream, signIns, pool, watch, catalogue,
     control: {
       state, credentials, clock, random, revoke,
       views: () => Promise.resolve(pool.views()),
       test: (account) => testAccount(account, catalogue),
       forget: (accountId) => signIns.forget(accountId),
+      removed: () => {},
     },
   };
 }

@@ -7,6 +7,8 @@ import { classifyRefreshRefusal, mayHaveNewerToken, refreshUnreachable } from '.
 
 /** A token is renewed this long before it ends. */
 export const REFRESH_AHEAD_MS = 300_000;
+/** A token with less left than this may end under way: its call waits for the new one. */
+const NEARLY_OVER_MS = 30 * SECOND_MS;
 const BACKOFF_FROM_MS = 30_000;
 const BACKOFF_TO_MS = 300_000;
 const SAVE_AGAIN_MS = 5 * SECOND_MS;
@@ -26,8 +28,13 @@ export interface SignInDeps {
  * the rotated token is in the keychain before anyone uses it; whoever waits takes the result.
  */
 export interface SignIns {
-  /** The credential, renewed if it ends within five minutes. */
+  /**
+   * The credential. One that ends within five minutes is renewed meanwhile and handed out as it is; one that has ended, or is
+   * about to, is waited for.
+   */
   credential(account: Account, authUrl: string | null): Promise<SignInResult>;
+  /** Renews what is in use and ends within `aheadMs`, so that no call has to wait for it; null when nothing is due. */
+  renewAhead(account: Account, authUrl: string | null, aheadMs: number): Promise<SignInResult | null>;
   /** Renews after the upstream refused `stale`; when somebody else has renewed it since, that one is taken. */
   renew(account: Account, authUrl: string | null, stale: Credential): Promise<SignInResult>;
   /** Forgets what is held in memory: the stored credential was replaced or removed. */
@@ -44,13 +51,15 @@ export function createSignIns(deps: SignInDeps): SignIns {
   const unsaved = new Map<string, Credential>();
   const flights = new Map<string, Promise<SignInResult>>();
   const backoff = new Map<string, { readonly until: number; readonly ms: number; readonly failure: Failure }>();
+  /** Sign-ins a renewal in the background found dead: told at their next use, without asking again. */
+  const dead = new Map<string, Failure>();
 
   const load = async (account: Account): Promise<SignInResult> => {
     const known = held.get(account.id);
     if (known) return { ok: true, credential: known };
     try {
       const stored = await deps.credentials.get(account.id);
-      if (stored === null) return { ok: false, failure: loginDead('credential_missing', `No credential is stored for account "${account.name}"; run relay keys login ${account.name}.`) };
+      if (stored === null) return { ok: false, failure: credentialMissing(account) };
       held.set(account.id, stored);
       return { ok: true, credential: stored };
     } catch (error) {
@@ -77,15 +86,18 @@ export function createSignIns(deps: SignInDeps): SignIns {
   };
 
   /** Somebody else (another process, a new login) may have renewed it: then that one counts. */
-  const storedSince = async (account: Account, stale: Credential): Promise<Credential | null> => {
-    const stored = await deps.credentials.get(account.id).catch(() => null);
-    return stored !== null && !isSameLogin(stored, stale) ? stored : null;
+  const storedSince = async (account: Account, stale: Credential): Promise<Credential | 'same' | 'absent'> => {
+    const stored = await deps.credentials.get(account.id).catch((): 'same' => 'same');
+    if (stored === null) return 'absent';
+    return stored !== 'same' && !isSameLogin(stored, stale) ? stored : 'same';
   };
 
   const refreshNow = (account: Account, authUrl: string, stale: Credential): Promise<SignInResult> =>
     deps.lock(`refresh-${account.id}`, async () => {
-      const newer = unsaved.has(account.id) ? null : await storedSince(account, stale);
-      if (newer !== null) {
+      const newer = unsaved.has(account.id) ? 'same' : await storedSince(account, stale);
+      // Somebody took it out of the keychain: a new token is not put back behind that person's back.
+      if (newer === 'absent') return { ok: false, failure: credentialMissing(account) };
+      if (newer !== 'same') {
         held.set(account.id, newer);
         return { ok: true, credential: newer };
       }
@@ -99,7 +111,7 @@ export function createSignIns(deps: SignInDeps): SignIns {
       const failure = classifyRefreshRefusal(outcome.status, outcome.body);
       if (!mayHaveNewerToken(failure)) return { ok: false, failure };
       const meanwhile = await storedSince(account, stale);
-      if (meanwhile === null) return { ok: false, failure };
+      if (meanwhile === 'same' || meanwhile === 'absent') return { ok: false, failure };
       held.set(account.id, meanwhile);
       return { ok: true, credential: meanwhile };
     });
@@ -128,22 +140,37 @@ export function createSignIns(deps: SignInDeps): SignIns {
 
   return {
     async credential(account, authUrl) {
+      const known = dead.get(account.id);
+      if (known !== undefined) return { ok: false, failure: known };
       const loaded = await load(account);
       if (!loaded.ok || loaded.credential.kind !== 'oauth') return loaded;
       const { expiresAt } = loaded.credential;
-      const now = deps.clock.now();
-      if (expiresAt === null || expiresAt > now + REFRESH_AHEAD_MS) return loaded;
-      const renewed = await renew(account, authUrl, loaded.credential);
-      if (renewed.ok) return renewed;
+      const leftMs = expiresAt === null ? Number.POSITIVE_INFINITY : expiresAt - deps.clock.now();
+      if (leftMs > REFRESH_AHEAD_MS) return loaded;
+      const renewed = renew(account, authUrl, loaded.credential);
+      if (leftMs > NEARLY_OVER_MS) {
+        void renewed.then((result) => {
+          if (!result.ok && result.failure.kind === 'login-dead') dead.set(account.id, result.failure);
+        });
+        return loaded;
+      }
+      const result = await renewed;
+      if (result.ok) return result;
       // A refresh that could not be made does no harm while the token at hand is still good.
-      const transient = renewed.failure.kind === 'refresh-unavailable' || renewed.failure.kind === 'credential-unavailable';
-      return transient && expiresAt > deps.clock.now() ? loaded : renewed;
+      const transient = result.failure.kind === 'refresh-unavailable' || result.failure.kind === 'credential-unavailable';
+      return transient && expiresAt !== null && expiresAt > deps.clock.now() ? loaded : result;
+    },
+    async renewAhead(account, authUrl, aheadMs) {
+      const credential = held.get(account.id);
+      if (credential?.kind !== 'oauth' || credential.refreshToken === null || credential.expiresAt === null) return null;
+      return credential.expiresAt - deps.clock.now() > aheadMs ? null : renew(account, authUrl, credential);
     },
     renew,
     forget(accountId) {
       held.delete(accountId);
       unsaved.delete(accountId);
       backoff.delete(accountId);
+      dead.delete(accountId);
     },
     unsaved: () => [...unsaved.keys()],
     async saveAll() {
@@ -162,8 +189,8 @@ function failureOf(kind: Failure['kind'], status: number | null, code: string, m
   return { kind, phase: 'credential', status, code, message, param: null, retryAt: null, bucket: null, planType: null, upstreamRequestId: null };
 }
 
-function loginDead(code: string, message: string): Failure {
-  return failureOf('login-dead', null, code, message);
+function credentialMissing({ name }: Account): Failure {
+  return failureOf('login-dead', null, 'credential_missing', `No credential is stored for account "${name}"; run relay keys login ${name}.`);
 }
 
 function unauthorized(account: Account): Failure {
