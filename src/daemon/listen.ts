@@ -1,9 +1,10 @@
-import type { RequestListener, Server } from 'node:http';
+import type { RequestListener, Server, ServerOptions } from 'node:http';
 import { createServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
 
 import { CommandError, EXIT } from '../core/errors.ts';
 import type { Clock } from '../core/ports.ts';
+import type { SocketDoor } from '../server/websocket.ts';
 import { describePortHolder } from './port-holder.ts';
 
 /** Relay's listeners: the same handler on both loopback addresses. */
@@ -20,15 +21,21 @@ const LIMITS = { headersTimeout: 30_000, requestTimeout: 300_000, keepAliveTimeo
 /** A connection that has said nothing, or half a request, is not waited for at the end. */
 const LINGER_MS = 250;
 
+/** What a connection may ask for: requests, and the WebSocket beside them. */
+export interface Doors {
+  readonly handler: RequestListener;
+  readonly sockets: SocketDoor;
+}
+
 /**
  * Listens on 127.0.0.1 and, where the machine has it, on ::1, on the same port; 0 takes any. Never on another address.
  * Throws a CommandError (75) when the port is in use.
  */
-export async function listenOnLoopback(handler: RequestListener, port: number, clock: Clock): Promise<Listeners> {
-  const first = createLimitedServer(handler);
+export async function listenOnLoopback(doors: Doors, port: number, clock: Clock): Promise<Listeners> {
+  const first = createLimitedServer(doors);
   await listen(first, '127.0.0.1', port);
   const bound = (first.address() as AddressInfo).port;
-  const second = createLimitedServer(handler);
+  const second = createLimitedServer(doors);
   const servers = (await listenIfThere(second, '::1', bound, first)) ? [first, second] : [first];
   const destroy = (): void => {
     for (const server of servers) server.closeAllConnections();
@@ -47,8 +54,13 @@ export async function listenOnLoopback(handler: RequestListener, port: number, c
   };
 }
 
-function createLimitedServer(handler: RequestListener): Server {
-  const server = createServer({ ...LIMITS, noDelay: true }, handler);
+/** Node 22.21 asks before it upgrades; one that does not ask hands every `Upgrade` to the door. */
+type UpgradingOptions = ServerOptions & { readonly shouldUpgradeCallback: SocketDoor['isWanted'] };
+
+function createLimitedServer({ handler, sockets }: Doors): Server {
+  const options: UpgradingOptions = { ...LIMITS, noDelay: true, shouldUpgradeCallback: sockets.isWanted };
+  const server = createServer(options, handler);
+  server.on('upgrade', sockets.upgrade);
   // Node would leave out the headers past a count without a word; the door counts them and refuses.
   server.maxHeadersCount = 0;
   // A client may close its sending side and wait for the answer.

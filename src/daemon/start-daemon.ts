@@ -32,8 +32,12 @@ import { connectControl } from '../io/connect-control.ts';
 import { controlPath } from '../io/control-path.ts';
 import { serveControl } from '../io/control-socket.ts';
 import { writeDurably } from '../io/write-durably.ts';
+import type { AppDeps } from '../server/app.ts';
 import { createApp, unreadableReply } from '../server/app.ts';
 import { createBodyMemory } from '../server/read-body.ts';
+import type { MemoryLimits } from '../server/websocket-memory.ts';
+import { createConversationMemory } from '../server/websocket-memory.ts';
+import { createSocketDoor } from '../server/websocket.ts';
 import { loadConfig } from '../storage/config-file.ts';
 import { watchConfig } from '../storage/config-watch.ts';
 import { openHome } from '../storage/home.ts';
@@ -171,7 +175,7 @@ async function openDoors(parts: Parts, { options, clientKey, closeMock, closeLog
   const slots = createSlots(options.clock, () => settings.current().limits);
   const answers = createAnswerMemory({ clock: options.clock, digest: (text) => createHash('sha256').update(text).digest('hex') });
   const memory = createBodyMemory(() => settings.current().limits.inflightBodyMb * 1_048_576);
-  const app = createApp({
+  const app: AppDeps = {
     gateway: openGateway(parts, { slots, answers }, options),
     responses: createStoredResponses({ ...workshop.catalogue, answers, state: () => state.read() }),
     clock: options.clock,
@@ -187,9 +191,10 @@ async function openDoors(parts: Parts, { options, clientKey, closeMock, closeLog
     port,
     isDraining: () => draining,
     inFlight,
-  });
-  const handler = getRequestListener(app.fetch, { overrideGlobalObjects: false, errorHandler: () => unreadableReply(makeId('req')) });
-  listeners = await listenOnLoopback(handler, options.port ?? settings.current().server.port, options.clock);
+  };
+  const handler = getRequestListener(createApp(app).fetch, { overrideGlobalObjects: false, errorHandler: () => unreadableReply(makeId('req')) });
+  const sockets = createSocketDoor({ ...app, turns: createConversationMemory(() => memoryLimits(settings.current())) });
+  listeners = await listenOnLoopback({ handler, sockets }, options.port ?? settings.current().server.port, options.clock);
   const url = `http://127.0.0.1:${listeners.port}`;
   const removed = (accountId: string): void => sticky.sessions.forgetAccount(accountId);
   const control = createControl({ ...workshop.control, removed }, daemonReads(parts, {
@@ -207,6 +212,7 @@ async function openDoors(parts: Parts, { options, clientKey, closeMock, closeLog
     stopKeeping();
     workshop.watch.stop();
     settings.close();
+    await sockets.close();
     await listeners?.close();
     await workshop.signIns.saveAll();
     await sticky.flush();
@@ -229,6 +235,7 @@ async function openDoors(parts: Parts, { options, clientKey, closeMock, closeLog
     },
     async drain(deadlineMs) {
       draining = true;
+      sockets.drain();
       await Promise.race([inFlight.idle(), after(deadlineMs, options.clock)]);
       if (inFlight.count > 0) {
         log.warn('ending streams that outlast the drain', { streams: inFlight.count });
@@ -240,6 +247,11 @@ async function openDoors(parts: Parts, { options, clientKey, closeMock, closeLog
       await closed;
     },
   };
+}
+
+/** What WebSockets may keep of their conversations: each no more than one request could bring, all no more than running ones hold. */
+function memoryLimits({ server, limits }: Config): MemoryLimits {
+  return { connectionBytes: server.maxBodyMb * 1_048_576, totalBytes: limits.inflightBodyMb * 1_048_576 };
 }
 
 interface GatewayParts {

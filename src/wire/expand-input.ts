@@ -22,7 +22,7 @@ export function inputItems(body: JsonObject): readonly JsonValue[] {
  * The body with the answer it continues written out in front of its input, for upstreams that keep nothing. The very
  * same body when it continues none. An unknown id is a 400 `previous_response_not_found`, on which Codex sends all anew.
  */
-export function expandPrevious(body: JsonObject, memory: RequestMemory): JsonObject {
+export function expandPrevious(body: JsonObject, memory: Pick<RequestMemory, 'storedResponse' | 'storedItem'>): JsonObject {
   const previous = body['previous_response_id'];
   if (previous === undefined || previous === null) return withReferences(body, new Map(), memory);
   if (typeof previous !== 'string') refuseType('previous_response_id', 'a string');
@@ -66,7 +66,7 @@ function withoutOwnId(item: JsonValue): JsonValue {
   return rest;
 }
 
-function withReferences(body: JsonObject, byId: ById, memory: RequestMemory): JsonObject {
+function withReferences(body: JsonObject, byId: ById, memory: Pick<RequestMemory, 'storedItem'>): JsonObject {
   const { input } = body;
   if (!Array.isArray(input) || !input.some(isReference)) return body;
   const find = (id: string): JsonValue | undefined => byId.get(id) ?? memory.storedItem?.(id);
