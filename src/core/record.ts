@@ -45,6 +45,8 @@ export interface AttemptRecord {
 /** One candidate of a routing decision: its score, or what put it out. */
 export interface CandidateRecord {
   readonly account: string;
+  /** Of the account, lower first; stands beside a score. */
+  readonly priority?: number;
   readonly score?: number;
   readonly out?: string;
   readonly until?: EpochMs;
@@ -56,6 +58,8 @@ export interface CandidateRecord {
 export interface RouteRecord {
   readonly strategy: string;
   readonly sticky: 'hit' | 'miss' | 'moved' | 'none';
+  /** The same for all turns of one conversation: part of a digest under a local key. Absent where it has no lasting name. */
+  readonly conversation?: string;
   readonly why: readonly CandidateRecord[];
   readonly more?: number;
 }
