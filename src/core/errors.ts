@@ -1,3 +1,5 @@
+import type { ClientWire } from './provider-kind.ts';
+
 /** The words Relay puts in `error.code`, each with its HTTP status and OpenAI's `type`. */
 const CODES = {
   invalid_request_error: [400, 'invalid_request_error'],
@@ -102,6 +104,11 @@ export class RelayError extends Error {
       }),
     };
   }
+}
+
+/** The HTTP status of an error as a client of this wire is told it: Anthropic's clients know overload as 529. */
+export function statusToward(wire: ClientWire, error: RelayError): number {
+  return wire === 'messages' && error.code === 'overloaded' && error.status === 503 ? 529 : error.status;
 }
 
 /** A fault of the user's machine or settings that a command reports in one line and an exit code. */

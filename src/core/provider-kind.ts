@@ -8,6 +8,9 @@ export type ProviderKind = (typeof PROVIDER_KINDS)[number];
 /** The two protocols Relay is written for. `responses` is the hub: a third one goes through it. */
 export type Wire = 'chat' | 'responses';
 
+/** What a client may speak: Anthropic Messages goes through the hub, and no upstream is spoken to in it. */
+export type ClientWire = Wire | 'messages';
+
 /**
  * What an upstream's dialect of its wire accepts, as the translators need to know it:
  * `codex` the ChatGPT backend, `openai` the platform, the others speak chat.

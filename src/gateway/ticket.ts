@@ -1,8 +1,10 @@
 import type { Account } from '../core/account.ts';
 import type { RelayError } from '../core/errors.ts';
+import { statusToward } from '../core/errors.ts';
 import type { Failure, Phase } from '../core/failure.ts';
 import type { Clock, Journal, LiveRequest, LiveView, Log } from '../core/ports.ts';
 import type { AttemptRecord, CloseRecord, Cost, Outcome, RouteRecord, TokenCounts } from '../core/record.ts';
+import type { ClientWire } from '../core/provider-kind.ts';
 import type { RelayRequest } from '../core/relay-request.ts';
 import type { EpochMs } from '../core/units.ts';
 import type { Seen } from '../wire/passage.ts';
@@ -126,7 +128,7 @@ export function openTicket(request: RelayRequest, deps: TicketDeps): Ticket {
       model: { asked: request.model === '' ? null : request.model, sent: last?.model ?? attempts.at(-1)?.model ?? null, ran: last?.seen.model ?? null },
       provider: last?.account.provider ?? attempts.at(-1)?.provider ?? null,
       account: last?.account.name ?? attempts.at(-1)?.account ?? null,
-      ...statusOf(end, { seen: last?.seen ?? null, hasBegun: firstOutputAt !== null }),
+      ...statusOf(end, { seen: last?.seen ?? null, hasBegun: firstOutputAt !== null, clientWire: request.clientWire }),
       attempts,
       tokens: metered?.tokens ?? null,
       tier: { asked: askedTier(request), served: last?.seen.tier ?? null },
@@ -220,9 +222,10 @@ interface EndFacts {
   readonly seen: Seen | null;
   /** Something has reached the client. */
   readonly hasBegun: boolean;
+  readonly clientWire: ClientWire;
 }
 
-function statusOf(end: AnswerEnd, { seen, hasBegun }: EndFacts): Pick<CloseRecord, 'status' | 'outcome' | 'error'> {
+function statusOf(end: AnswerEnd, { seen, hasBegun, clientWire }: EndFacts): Pick<CloseRecord, 'status' | 'outcome' | 'error'> {
   switch (end.kind) {
     case 'served':
       return { status: 200, outcome: seen?.terminal === 'incomplete' ? 'incomplete' : 'ok', error: null };
@@ -231,7 +234,7 @@ function statusOf(end: AnswerEnd, { seen, hasBegun }: EndFacts): Pick<CloseRecor
     case 'refused':
     case 'failed': {
       const outcome: Outcome = hasBegun ? 'broken_stream' : end.kind;
-      return { status: end.error.status, outcome, error: { code: end.error.body.code ?? end.error.code, message: end.error.message } };
+      return { status: statusToward(clientWire, end.error), outcome, error: { code: end.error.body.code ?? end.error.code, message: end.error.message } };
     }
   }
 }

@@ -18,8 +18,12 @@ import { authenticate } from './client-auth.ts';
 import { checkDoor } from './door.ts';
 import { errorReply } from './error-reply.ts';
 import type { BodyMemory } from './read-body.ts';
+import { readJsonBody } from './read-body.ts';
 import type { ModelListing } from './models-route.ts';
 import { answerModel, answerModels } from './models-route.ts';
+import { answerMessagesModel, answerMessagesModels } from './messages-models.ts';
+import { messagesErrorReply, speaksMessages } from './messages-reply.ts';
+import { countMessageTokens } from './messages-request.ts';
 import { serveRelayCall } from './relay-route.ts';
 import type { Reply } from './reply.ts';
 import { createReply } from './reply.ts';
@@ -113,13 +117,23 @@ export function createApp(deps: AppDeps): Hono<Env> {
     app.post(`${prefix}/responses/:id/cancel`, stored('cancel'));
     app.get(`${prefix}/models`, (context) => {
       requireScope(context.var.client, 'models');
-      return answerModels(context, deps.listModels(context.var.client));
+      const answer = speaksMessages(context.env.incoming) ? answerMessagesModels : answerModels;
+      return answer(context, deps.listModels(context.var.client));
     });
     app.get(`${prefix}/models/:id{.+}`, (context) => {
       requireScope(context.var.client, 'models');
-      return answerModel(context, context.req.param('id'), deps.listModels(context.var.client));
+      const answer = speaksMessages(context.env.incoming) ? answerMessagesModel : answerModel;
+      return answer(context, context.req.param('id'), deps.listModels(context.var.client));
     });
   }
+
+  app.post('/v1/messages', relay('messages', 'chat'));
+  app.post('/v1/messages/count_tokens', async (context) => {
+    requireScope(context.var.client, 'chat');
+    const { json } = await readJsonBody(context.env, deps.settings().server.maxBodyMb * 1_048_576, deps.memory);
+    context.header('x-relay-estimated', 'input_tokens');
+    return context.json({ input_tokens: countMessageTokens(json) });
+  });
 
   app.notFound((context) => {
     const { method, path } = context.req;
@@ -160,8 +174,10 @@ export function drainingError(): RelayError {
 
 /** What is left of a refused upload is read and thrown away for a moment, so that the client gets to see the answer. */
 function refuse(context: Context<Env>, error: RelayError): Response {
-  const { status, headers, body } = errorReply(error);
+  const isMessages = speaksMessages(context.env.incoming);
+  const { status, headers, body } = isMessages ? messagesErrorReply(error, context.var.requestId) : errorReply(error);
   for (const [name, value] of Object.entries(headers)) context.header(name, value);
+  if (isMessages) context.header('request-id', context.var.requestId);
   return context.body(Buffer.from(body).toString('utf8'), { status: status as 400 });
 }
 

@@ -6,6 +6,7 @@ import { RelayError } from '../core/errors.ts';
 import type { State } from '../core/state.ts';
 import type { EpochMs } from '../core/units.ts';
 import { countHeader } from './door.ts';
+import { speaksMessages } from './messages-reply.ts';
 
 interface IndexedKey {
   readonly client: Client;
@@ -16,7 +17,7 @@ interface IndexedKey {
 const indexes = new WeakMap<readonly Client[], ReadonlyMap<string, IndexedKey>>();
 
 /**
- * The client behind a request's `Authorization: Bearer sk-relay-…` (or `x-api-key` on the Messages routes).
+ * The client behind a request's `Authorization: Bearer sk-relay-…` (or `x-api-key` where Anthropic's API is spoken).
  * `now` must not run backwards. Throws `invalid_api_key`; neither the message nor anything else echoes what was sent.
  */
 export function authenticate(incoming: IncomingMessage, state: State, now: EpochMs): Client {
@@ -39,11 +40,7 @@ function presentedKey(incoming: IncomingMessage): string | null {
   const header = incoming.headers.authorization;
   if (header !== undefined) return /^Bearer ([\x21-\x7e]{1,512})$/i.exec(header)?.[1] ?? null;
   const apiKey = incoming.headers['x-api-key'];
-  return typeof apiKey === 'string' && isMessagesRoute(incoming.url ?? '') ? apiKey : null;
-}
-
-function isMessagesRoute(url: string): boolean {
-  return /^\/v1\/messages(\/|\?|$)/.test(url);
+  return typeof apiKey === 'string' && speaksMessages(incoming) ? apiKey : null;
 }
 
 function indexOf(clients: readonly Client[]): ReadonlyMap<string, IndexedKey> {

@@ -33,7 +33,8 @@ function toOpenAi({ model, providers }: ModelListing): object {
   };
 }
 
-function modelNotFound(id: string): RelayError {
+/** The refusal of a model that is not in the list; what was asked is told in printable characters. */
+export function modelNotFound(id: string): RelayError {
   const shown = id.replace(/[^\x21-\x7e]/g, '?').slice(0, 100);
   return new RelayError('model_not_found', `The model "${shown}" is not served here; GET /v1/models and relay models list those that are.`, { param: 'model' });
 }

@@ -2,11 +2,14 @@ import type { Client } from '../core/client.ts';
 import { RelayError } from '../core/errors.ts';
 import type { JsonObject } from '../core/json.ts';
 import type { Clock } from '../core/ports.ts';
+import type { ClientWire } from '../core/provider-kind.ts';
 import type { Headers, RelayRequest } from '../core/relay-request.ts';
 import type { Gateway, RelayedAnswer } from '../gateway/relayed-answer.ts';
 import { carry } from './carry.ts';
 import { errorReply } from './error-reply.ts';
 import { inStreamError } from './in-stream-error.ts';
+import { messagesErrorReply } from './messages-reply.ts';
+import { toMessagesRequest } from './messages-request.ts';
 import type { BodyMemory, Exchange } from './read-body.ts';
 import { readJsonBody } from './read-body.ts';
 import type { Reply } from './reply.ts';
@@ -52,7 +55,7 @@ export async function serveRelayCall(call: IncomingCall, deps: RelayRouteDeps): 
     const unread = unreadableRequest(call, receivedAt);
     if (gone.signal.aborted || isBrokenOff(call.exchange)) return deps.gateway.abandon(unread);
     await deps.gateway.refuse(unread, error);
-    await sendError(call.reply, error, { 'x-request-id': call.id });
+    await sendError(call.reply, error, idHeaders(unread), unread.clientWire);
     return;
   }
   await relayInto(call.reply, request, deps, AbortSignal.any([gone.signal, deps.cut]));
@@ -63,11 +66,12 @@ export type RelayIntoDeps = Pick<RelayRouteDeps, 'gateway' | 'clock' | 'cut'>;
 
 /** Has a request relayed and carries its answer, or its error, into the reply; nothing is owed to the request afterwards. */
 export async function relayInto(reply: Reply, request: RelayRequest, deps: RelayIntoDeps, signal: AbortSignal): Promise<void> {
-  const idHeader = { 'x-request-id': request.id };
+  const idHeader = idHeaders(request);
   const waiting: Waiting = request.stream
     ? startWaiting({
       clock: deps.clock,
       isCodex: request.isCodex,
+      clientWire: request.clientWire,
       send(keepalive) {
         reply.begin(200, { ...STREAM_HEADERS, ...idHeader });
         reply.write(keepalive);
@@ -79,7 +83,7 @@ export async function relayInto(reply: Reply, request: RelayRequest, deps: Relay
   if (!result.ok) {
     waiting.stop();
     if (reply.begun) await reply.destroy([inStreamError(request.clientWire, result.error.body)]);
-    else await sendError(reply, result.error, { ...result.headers, ...idHeader });
+    else await sendError(reply, result.error, { ...result.headers, ...idHeader }, request.clientWire);
     return;
   }
   if (request.stream) {
@@ -107,9 +111,14 @@ function isBrokenOff({ incoming }: Exchange): boolean {
   return !incoming.complete && incoming.destroyed;
 }
 
-/** Answers with an error where nothing has begun. */
-export async function sendError(reply: Reply, error: RelayError, headers: Headers): Promise<void> {
-  const { status, headers: errorHeaders, body } = errorReply(error);
+/** The request's id, also under the name that Anthropic's SDKs read. */
+function idHeaders({ id, clientWire }: Pick<RelayRequest, 'id' | 'clientWire'>): Headers {
+  return { 'x-request-id': id, ...(clientWire === 'messages' && { 'request-id': id }) };
+}
+
+/** Answers with an error, in the client's own envelope, where nothing has begun. */
+export async function sendError(reply: Reply, error: RelayError, headers: Headers, wire: ClientWire = 'responses'): Promise<void> {
+  const { status, headers: errorHeaders, body } = wire === 'messages' ? messagesErrorReply(error, headers['x-request-id']) : errorReply(error);
   reply.begin(status, { ...headers, ...errorHeaders, 'content-length': String(body.length) });
   await reply.end([body]);
 }
@@ -130,6 +139,7 @@ export function toRelayRequest(head: RequestHead, body: JsonObject, bytes: Uint8
     throw new RelayError('invalid_request_error', '"stream" must be true or false.', { param: 'stream' });
   }
   const { id, client, endpoint, headers, receivedAt } = head;
+  if (endpoint === 'messages') return toMessagesRequest({ ...head, model, stream: stream === true, bytes }, body);
   const clientWire = endpoint === 'chat' ? 'chat' : 'responses';
   const bodyWire = endpoint === 'chat' && isResponsesBody(body) ? 'responses' : clientWire;
   checkInput(body, bodyWire);
@@ -178,7 +188,7 @@ export function lowerCased(headers: NodeJS.Dict<string | string[]>): Headers {
 export function unreadableRequest({ id, client, endpoint }: Pick<RequestHead, 'id' | 'client' | 'endpoint'>, receivedAt: number): RelayRequest {
   const wire = endpoint === 'chat' ? 'chat' : 'responses';
   return {
-    id, client, endpoint, clientWire: wire, bodyWire: wire, stream: false, model: '', body: {},
+    id, client, endpoint, clientWire: endpoint === 'messages' ? 'messages' : wire, bodyWire: wire, stream: false, model: '', body: {},
     bytes: new Uint8Array(), headers: {}, isCodex: false, receivedAt,
   };
 }

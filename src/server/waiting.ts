@@ -1,4 +1,5 @@
 import type { Clock } from '../core/ports.ts';
+import type { ClientWire } from '../core/provider-kind.ts';
 import { SECOND_MS } from '../core/units.ts';
 
 /** How long a stream may be silent toward its client before it hears that it is still alive. */
@@ -7,6 +8,8 @@ const SILENCE_MS = 10 * SECOND_MS;
 const COMMENT = new TextEncoder().encode(': keepalive\n\n');
 /** Codex's idle timer counts parsed events only, so it gets one of a type it ignores as well (observed 2026-11). */
 const CODEX_EVENT = new TextEncoder().encode(': keepalive\n\nevent: codex.keepalive\ndata: {"type":"codex.keepalive"}\n\n');
+/** What the Messages API itself sends meanwhile; its clients count events only. */
+const PING = new TextEncoder().encode('event: ping\ndata: {"type":"ping"}\n\n');
 
 /** Keeps a silent stream's client patient, while the upstream thinks or failover goes on underneath. */
 export interface Waiting {
@@ -20,13 +23,14 @@ export interface Waiting {
 export interface WaitingOptions {
   readonly clock: Clock;
   readonly isCodex: boolean;
+  readonly clientWire: ClientWire;
   /** Sends the keepalive; the first one commits the status. */
   readonly send: (keepalive: Uint8Array) => void;
 }
 
 /** Starts the watch; it ends at `stop`. */
-export function startWaiting({ clock, isCodex, send }: WaitingOptions): Waiting {
-  const keepalive = isCodex ? CODEX_EVENT : COMMENT;
+export function startWaiting({ clock, isCodex, clientWire, send }: WaitingOptions): Waiting {
+  const keepalive = clientWire === 'messages' ? PING : isCodex ? CODEX_EVENT : COMMENT;
   let lastAt = clock.now();
   let isBetweenEvents = true;
   let cancel = (): void => {};

@@ -1,6 +1,7 @@
 import { createCompactionBody, createCompactionEvents } from './compaction-answer.ts';
 import { createChunksToCompletion, createResponsesToCompletion } from './fold-to-chat.ts';
 import { createChunksToResponse, createEventsToResponse } from './fold-to-responses.ts';
+import { createMessagesTeller } from './messages-stream.ts';
 import type { Passage, PassageDeps } from './passage.ts';
 import type { AnswerPlan } from './prepared-request.ts';
 import { createChatSplice } from './splice-chat.ts';
@@ -35,6 +36,7 @@ function createCompactionPassage(plan: AnswerPlan, deps: PassageDeps): Passage {
 }
 
 function eventTellerFor(plan: AnswerPlan, deps: PassageDeps): EventTeller {
+  if (plan.clientWire === 'messages') return createMessagesTeller(plan, deps);
   if (plan.clientWire === 'chat') {
     if (plan.upstreamWire === 'chat') return createChunksToCompletion(deps);
     return plan.clientStream ? createStreamToChat(plan, deps) : createResponsesToCompletion(plan, deps);

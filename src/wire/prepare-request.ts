@@ -2,6 +2,7 @@ import type { JsonObject, JsonValue } from '../core/json.ts';
 import { arrayAt, objectAt, stringAt } from '../core/json.ts';
 import { compactionBySummary, summaryBody } from './compaction.ts';
 import { expandPrevious, inputItems } from './expand-input.ts';
+import { prepareMessages } from './messages-target.ts';
 import type { AnswerPlan, ClientCall, PreparedRequest, RequestMemory, Target } from './prepared-request.ts';
 import { responsesToChat } from './request-to-chat.ts';
 import { declaredResponsesNames } from './request-to-chat-tools.ts';
@@ -25,6 +26,7 @@ const ECHOED = [
  * Throws a {@link RelayError} of status 400 that names the parameter, and nothing else.
  */
 export function prepareRequest(call: ClientCall, target: Target, memory: RequestMemory): PreparedRequest {
+  if (call.messages !== undefined) return prepareMessages(call, call.messages, target, memory, prepareCall);
   const compaction = compactionBySummary(call, target);
   if (compaction === undefined) return prepareCall(call, target, memory);
   const prepared = prepareCall({ ...call, endpoint: 'responses', body: summaryBody(call.body, memory) }, target, memory);

@@ -1,19 +1,22 @@
 import type { JsonObject, JsonValue } from '../core/json.ts';
-import type { Dialect, Wire } from '../core/provider-kind.ts';
+import type { ClientWire, Dialect, Wire } from '../core/provider-kind.ts';
+import type { MessagesOrigin } from '../core/relay-request.ts';
 import type { HostedTool } from './hosted-tools.ts';
 
 /** A client's call as far as translation looks at it; a `RelayRequest` is one. */
 export interface ClientCall {
   /** The wire the answer must be written in. */
-  readonly clientWire: Wire;
+  readonly clientWire: ClientWire;
   /** The wire the body is written in. */
   readonly bodyWire: Wire;
-  readonly endpoint: 'chat' | 'responses' | 'compact';
+  readonly endpoint: 'chat' | 'responses' | 'compact' | 'messages';
   /** Read only: never changed, pieces of it may stand in the prepared body. */
   readonly body: JsonObject;
   readonly stream: boolean;
   /** The caller is Codex itself. */
   readonly isCodex: boolean;
+  /** Of a Messages client only. */
+  readonly messages?: MessagesOrigin;
 }
 
 /** What Relay remembers of earlier answers, scoped to the client, and a digest: the pure room's window on the rest. */
@@ -69,7 +72,7 @@ export type CustomTool = 'nested' | 'flat' | 'wrapped';
 
 /** Everything a passage must remember of the request. Plain data; frozen for the life of an attempt. */
 export interface AnswerPlan {
-  readonly clientWire: Wire;
+  readonly clientWire: ClientWire;
   readonly upstreamWire: Wire;
   readonly dialect: Dialect;
   /** What the client asked for; the upstream may stream all the same. */
@@ -91,6 +94,8 @@ export interface AnswerPlan {
   readonly callIds: Readonly<Record<string, string>>;
   /** Stop sequences the upstream cannot honour: cut on the way back. */
   readonly stop: readonly string[];
+  /** How a Messages client is told its answer; absent for any other. */
+  readonly messages?: MessagesOrigin;
   /**
    * The upstream was asked for a summary in place of a compaction: the answer is one compaction item, inside a
    * `response.compaction` object or an ordinary response.

@@ -4,6 +4,8 @@ export interface CutText {
   readonly text: string;
   /** A stop sequence was found; the text ends before it and nothing may follow. */
   readonly stopped: boolean;
+  /** Which one; null where none was found. */
+  readonly sequence: string | null;
 }
 
 /** Cuts text at the first of several stop sequences, holding back only what may yet become one. */
@@ -27,16 +29,17 @@ export function createStopCutter(stop: readonly string[]): StopCutter {
   };
   return {
     take(text) {
-      if (longest === 0) return { text, stopped: false };
+      if (longest === 0) return { text, stopped: false, sequence: null };
       const whole = held + text;
-      const hits = sequences.map((sequence) => whole.indexOf(sequence)).filter((index) => index >= 0);
-      if (hits.length > 0) {
+      const hits = sequences.map((sequence) => ({ sequence, at: whole.indexOf(sequence) })).filter(({ at }) => at >= 0);
+      const [first] = hits.toSorted((left, right) => left.at - right.at);
+      if (first) {
         held = '';
-        return { text: whole.slice(0, Math.min(...hits)), stopped: true };
+        return { text: whole.slice(0, first.at), stopped: true, sequence: first.sequence };
       }
       const keep = heldLength(whole);
       held = whole.slice(whole.length - keep);
-      return { text: whole.slice(0, whole.length - keep), stopped: false };
+      return { text: whole.slice(0, whole.length - keep), stopped: false, sequence: null };
     },
     rest() {
       const text = held;

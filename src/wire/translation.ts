@@ -1,4 +1,4 @@
-import type { Wire } from '../core/provider-kind.ts';
+import type { ClientWire } from '../core/provider-kind.ts';
 import type { RequestMemory, Target } from './prepared-request.ts';
 import type { RequestNotes } from './request-notes.ts';
 
@@ -7,7 +7,7 @@ export interface Translation {
   readonly target: Target;
   readonly memory: RequestMemory;
   readonly notes: RequestNotes;
-  readonly clientWire: Wire;
+  readonly clientWire: ClientWire;
   /** The upstream is asked for a stream. */
   readonly upstreamStream: boolean;
 }
