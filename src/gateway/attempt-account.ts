@@ -69,7 +69,8 @@ export async function attemptAccount(journey: Journey, target: Target, deps: Att
   if (endpoint === null) return failed(noAddress(account), null);
 
   const request = requestFor(journey, target);
-  const prepared = prepareFor(request, { account, choice, adapter, endpoint, ciphertext: journey.ciphertextRemoved ? 'removed' : 'kept' }, deps);
+  const ciphertext = journey.ciphertextRemoved ? 'removed' : 'kept';
+  const prepared = prepareFor(request, { account, choice, adapter, endpoint, ciphertext }, deps);
   const passage = createPassage(prepared.answer, { makeId: deps.makeId, nowSeconds: () => Math.floor(deps.clock.now() / 1_000), model: journey.request.model });
   journey.ticket.begin({ account, model: choice.id, seen: passage.seen, startedAt: now });
   journey.ticket.drop(prepared.dropped);
@@ -105,7 +106,8 @@ interface PrepareFor {
   readonly ciphertext: 'kept' | 'removed';
 }
 
-function prepareFor(request: RelayRequest, { account, choice, adapter, endpoint, ciphertext }: PrepareFor, deps: AttemptAccountDeps): PreparedRequest {
+function prepareFor(request: RelayRequest, target: PrepareFor, deps: AttemptAccountDeps): PreparedRequest {
+  const { account, choice, adapter, endpoint, ciphertext } = target;
   const clientId = request.client.id;
   const previous = request.bodyWire === 'responses' ? stringAt(request.body, 'previous_response_id') : undefined;
   if (previous !== undefined && deps.answers.continuation({ clientId, account }, previous) === 'unknown') throw previousNotFound(previous);

@@ -94,8 +94,10 @@ export function createStoredResponses(deps: StoredResponsesDeps): StoredResponse
     },
     async cancel(call, signal) {
       const { kept, keeper } = know(call);
-      if (keeper !== undefined && kept?.response['background'] === true) return ask(keeper, call, { method: 'POST', rest: '/cancel' }, signal);
-      throw new RelayError('invalid_request_error', 'Only a response made with "background": true can be cancelled; this one is over.', { param: 'response_id' });
+      const isBackground = kept === undefined || kept.response['background'] === true;
+      if (keeper !== undefined && isBackground) return ask(keeper, call, { method: 'POST', rest: '/cancel' }, signal);
+      const message = 'Only a response made with "background": true can be cancelled; this one is over.';
+      throw new RelayError('invalid_request_error', message, { param: 'response_id' });
     },
   };
 }
@@ -119,9 +121,8 @@ function pageOf(kept: KeptResponse | undefined, { limit, order, after }: ItemPag
     throw new RelayError('invalid_request_error', `No input item with id '${after.slice(0, 80)}' belongs to this response.`, { param: 'after' });
   }
   const data = ordered.slice(start, start + limit);
-  return {
-    object: 'list', data, first_id: data[0]?.['id'] ?? null, last_id: data.at(-1)?.['id'] ?? null, has_more: start + limit < ordered.length,
-  };
+  const [first, last] = [data[0]?.['id'] ?? null, data.at(-1)?.['id'] ?? null];
+  return { object: 'list', data, first_id: first, last_id: last, has_more: start + limit < ordered.length };
 }
 
 /** An item as a list shows it: with a type, an id to go on from, and content in parts. */

@@ -92,7 +92,7 @@ export async function startMockUpstream(options: MockUpstreamOptions = {}): Prom
   const router: Router = {
     accounts, auth, add, models: options.models ?? MOCK_MODELS, anonymous: options.anonymous ?? null,
     generation: {
-      random: deps.random, paceMs: options.paceMs ?? 0, ciphertext: options.ciphertext ?? 'portable', stored: new Set(),
+      random: deps.random, paceMs: options.paceMs ?? 0, ciphertext: options.ciphertext ?? 'portable', stored: new Map(),
       modelsOf: (account, flavour) => account.models ?? (flavour === 'codex' ? MOCK_CODEX_MODELS : (options.models ?? MOCK_MODELS)),
     },
   };

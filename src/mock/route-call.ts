@@ -6,12 +6,13 @@ import { codexList, platformList, platformModel } from './mock-models.ts';
 import { sendJson } from './play-step.ts';
 import { serveGeneration } from './serve-generation.ts';
 import type { GenerationDeps, GenerationRoute } from './serve-generation.ts';
+import { serveStored } from './stored-answers.ts';
 
 const CODEX_PATH = /^(?:\/backend-api)?\/(codex\/responses\/compact|codex\/responses|codex\/models|wham\/usage)$/;
 /** The platform's routes, below whichever version a vendor puts before them. */
 const PLATFORM_PATH = new RegExp(
   '^(?:/v1|/openai/v1|/api/v1|/v1beta/openai)?/'
-  + '(chat/completions|responses/compact|responses|embeddings|models(?:/.+)?|user/balance|credits)$',
+  + '(chat/completions|responses/compact|responses(?:/[^/]+(?:/input_items|/cancel)?)?|embeddings|models(?:/.+)?|user/balance|credits)$',
 );
 
 /** What a call meets on its way to an answer. */
@@ -39,6 +40,7 @@ export async function routeCall(exchange: Exchange, router: Router): Promise<voi
   if (account === null) return;
   const end = account.begin();
   exchange.response.once('close', end);
+  if (/^responses\/(?!compact$)/.test(known)) return serveStored(exchange, known, account.name, router.generation.stored);
   const generation = generationRoute(known, codex === undefined ? 'platform' : 'codex');
   if (generation === null) return serveFacts(exchange, known, account, router);
   if (method === 'GET')

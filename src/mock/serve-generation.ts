@@ -13,6 +13,8 @@ import type { Rendered, Rendering } from './rendering.ts';
 import { chatFault, ciphertextFault, codexFault, invalid, modelUnknown, responsesFault } from './request-rules.ts';
 import { renderResponses, responsesUsage } from './responses-answer.ts';
 import { modelRefused } from './steps.ts';
+import type { StoredAnswers } from './stored-answers.ts';
+import { storeAnswer } from './stored-answers.ts';
 import type { AnswerStep, RefuseStep } from './steps.ts';
 import { readTask } from './task.ts';
 
@@ -29,11 +31,9 @@ export interface GenerationDeps {
   /** Whether one account reads another's reasoning. */
   readonly ciphertext: 'portable' | 'bound';
   readonly modelsOf: (account: MockAccount, flavour: 'codex' | 'platform') => readonly string[];
-  /** Ids of answers the platform keeps, for `previous_response_id`. */
-  readonly stored: Set<string>;
+  /** Answers the platform keeps, for `previous_response_id` and to be asked for by id. */
+  readonly stored: StoredAnswers;
 }
-
-const STORED_RESPONSES = 10_000;
 
 /** Answers one generating call as the account's next step says, else as a good upstream would. */
 export async function serveGeneration(
@@ -84,7 +84,9 @@ async function serveGood(exchange: Exchange, step: AnswerStep, { account, route,
     flavour: route.flavour, ciphertext: sealFor(account, exchange.clock.now()),
   };
   const rendered = route.endpoint === 'chat' ? renderChat(rendering) : renderResponses(rendering);
-  remember(deps.stored, rendered, body);
+  const isBackground = body['background'] === true && !task.stream;
+  const kept = isBackground ? { ...rendered.whole, background: true } : rendered.whole;
+  storeAnswer(deps.stored, { account: account.name, response: kept, body }, deps.random);
   const streams = task.stream && route.endpoint !== 'compact';
   if (streams) {
     const frames = step.frames?.map((text) => ({ text, isDelta: true })) ?? rendered.frames;
@@ -94,7 +96,9 @@ async function serveGood(exchange: Exchange, step: AnswerStep, { account, route,
       paceMs: deps.paceMs,
     });
   }
-  const whole = step.body ?? JSON.stringify(route.endpoint === 'compact' ? compacted(rendered, rendering) : rendered.whole);
+  // A background run is told at its beginning; its end is asked for by id.
+  const told = isBackground ? { ...kept, status: 'queued', output: [], usage: null } : kept;
+  const whole = step.body ?? JSON.stringify(route.endpoint === 'compact' ? compacted(rendered, rendering) : told);
   const length = step.break === undefined && step.drip === undefined ? { 'content-length': String(Buffer.byteLength(whole)) } : {};
   await playAnswer(exchange, step, {
     headers: { ...headers, 'content-type': 'application/json', ...length },
@@ -106,7 +110,7 @@ async function serveGood(exchange: Exchange, step: AnswerStep, { account, route,
 function faultOf(body: JsonObject, account: MockAccount, route: GenerationRoute, deps: GenerationDeps): RefuseStep | null {
   if (route.endpoint === 'embeddings')
     return body['input'] === undefined ? invalid("Missing required parameter: 'input'.", 'input', 'missing_required_parameter') : null;
-  const shape = shapeFault(body, route, deps.stored);
+  const shape = shapeFault(body, route, (id) => deps.stored.get(id)?.account === account.name);
   if (shape !== null) return shape;
   const model = String(body['model']);
   const served = deps.modelsOf(account, route.flavour);
@@ -114,14 +118,14 @@ function faultOf(body: JsonObject, account: MockAccount, route: GenerationRoute,
   return deps.ciphertext === 'bound' ? ciphertextFault(body, (text) => ownerOf(text) === account.name) : null;
 }
 
-function shapeFault(body: JsonObject, route: GenerationRoute, stored: ReadonlySet<string>): RefuseStep | null {
+function shapeFault(body: JsonObject, route: GenerationRoute, isStored: (id: string) => boolean): RefuseStep | null {
   if (route.endpoint === 'chat') return chatFault(body);
   // A compaction call is unary: it has neither `store` nor `stream`.
   if (route.endpoint === 'compact')
     return Array.isArray(body['input']) ? null : invalid("Missing required parameter: 'input'.", 'input', 'missing_required_parameter');
   if (route.flavour === 'codex') return codexFault(body);
   const previous = body['previous_response_id'];
-  if (typeof previous === 'string' && !stored.has(previous)) {
+  if (typeof previous === 'string' && !isStored(previous)) {
     return invalid(`Previous response with id '${previous}' not found.`, 'previous_response_id', 'previous_response_not_found');
   }
   return responsesFault(body);
@@ -162,13 +166,6 @@ function ownerOf(ciphertext: string): string | null {
   } catch {
     return null;
   }
-}
-
-function remember(stored: Set<string>, { whole }: Rendered, body: JsonObject): void {
-  if (body['store'] === false || typeof whole['id'] !== 'string') return;
-  stored.add(whole['id']);
-  const [oldest] = stored;
-  if (stored.size > STORED_RESPONSES && oldest !== undefined) stored.delete(oldest);
 }
 
 function compacted({ whole }: Rendered, { tokens }: Rendering): JsonObject {

@@ -17,7 +17,8 @@ export async function answerStoredResponse(action: ResponseAction, context: Cont
   switch (action) {
     case 'retrieve':
       if (context.req.query('stream') === 'true') {
-        throw new RelayError('unsupported_parameter', 'A stored response is not streamed again here; leave "stream" out.', { param: 'stream' });
+        const message = 'A stored response is not streamed again here; leave "stream" out.';
+        throw new RelayError('unsupported_parameter', message, { param: 'stream' });
       }
       return context.json(await responses.retrieve(call, signal));
     case 'remove':
@@ -40,6 +41,8 @@ function pageIn(context: Context): ItemPage {
   if (!/^\d{1,3}$/.test(limit) || Number(limit) < 1 || Number(limit) > MOST_ITEMS) {
     throw new RelayError('invalid_request_error', `"limit" must be a whole number from 1 to ${MOST_ITEMS}.`, { param: 'limit' });
   }
-  if (order !== 'asc' && order !== 'desc') throw new RelayError('invalid_request_error', '"order" must be "asc" or "desc".', { param: 'order' });
+  if (order !== 'asc' && order !== 'desc') {
+    throw new RelayError('invalid_request_error', '"order" must be "asc" or "desc".', { param: 'order' });
+  }
   return { limit: Number(limit), order, after: after ?? null };
 }

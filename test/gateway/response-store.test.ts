@@ -150,7 +150,9 @@ describe('what a store forgets', () => {
   });
 
   test('whatever happens, its bounds hold, and it comes back to nothing', () => {
-    const step = fc.record({ client: fc.constantFrom('a', 'b', 'c'), id: fc.nat(20), previous: fc.option(fc.nat(20)), act: fc.nat(9), size: fc.nat(4_000) });
+    const step = fc.record({
+      client: fc.constantFrom('a', 'b', 'c'), id: fc.nat(20), previous: fc.option(fc.nat(20)), act: fc.nat(9), size: fc.nat(4_000),
+    });
     fc.assert(fc.property(fc.array(step, { maxLength: 120 }), (steps) => {
       const clock = fakeClock();
       const store = createResponseStore(clock, { count: 12, bytes: 40_000, idleMs: HOUR_MS });
@@ -158,7 +160,10 @@ describe('what a store forgets', () => {
         if (act === 0) store.forget(client, `r${id}`);
         else if (act === 1) clock.advance(10 * MINUTE_MS);
         else if (act === 2) store.find(client, `r${id}`)?.history();
-        else store.keep(answer(`r${id}`, { clientId: client, previousId: previous === null ? null : `r${previous}`, input: [user('x'.repeat(size))] }));
+        else {
+          const previousId = previous === null ? null : `r${previous}`;
+          store.keep(answer(`r${id}`, { clientId: client, previousId, input: [user('x'.repeat(size))] }));
+        }
         expect(store.size).toBeLessThanOrEqual(12);
         expect(store.bytes).toBeLessThanOrEqual(40_000);
         expect(store.bytes).toBeGreaterThanOrEqual(0);
