@@ -2,7 +2,7 @@ import type { Account, Credential } from '../core/account.ts';
 import type { Config } from '../core/config.ts';
 import type { Failure } from '../core/failure.ts';
 import type { JsonObject } from '../core/json.ts';
-import { stringAt } from '../core/json.ts';
+import { objectAt, stringAt } from '../core/json.ts';
 import type { Clock, Send } from '../core/ports.ts';
 import type { Endpoint, ProviderAdapter } from '../core/provider-adapter.ts';
 import type { ProviderKind } from '../core/provider-kind.ts';
@@ -71,7 +71,8 @@ export async function attemptAccount(journey: Journey, target: Target, deps: Att
   const request = requestFor(journey, target);
   const ciphertext = journey.ciphertextRemoved ? 'removed' : 'kept';
   const prepared = prepareFor(request, { account, choice, adapter, endpoint, ciphertext }, deps);
-  const passage = createPassage(prepared.answer, { makeId: deps.makeId, nowSeconds: () => Math.floor(deps.clock.now() / 1_000), model: journey.request.model });
+  const own = createPassage(prepared.answer, { makeId: deps.makeId, nowSeconds: () => Math.floor(deps.clock.now() / 1_000), model: journey.request.model });
+  const passage = journey.prelude.begun?.goOn(own) ?? own;
   journey.ticket.begin({ account, model: choice.id, seen: passage.seen, startedAt: now });
   journey.ticket.drop(prepared.dropped);
 
@@ -81,7 +82,7 @@ export async function attemptAccount(journey: Journey, target: Target, deps: Att
   if (!signedIn.ok) return failed(signedIn.failure, null);
   const { credential } = signedIn;
   const result = await openAttempt(
-    { request, account, credential, endpoint, adapter, prepared: withHonestChange(prepared, journey.request), model: choice.id, passage, onFirstEvent: () => {} },
+    { request, account, credential, endpoint, adapter, prepared: withHonestChange(prepared, journey.request), model: choice.id, passage, prelude: journey.prelude, onFirstEvent: () => {} },
     { send: deps.send, clock: deps.clock, timeouts: config.timeouts, version: deps.version },
     journey.signal,
   );
@@ -93,9 +94,19 @@ function requestFor(journey: Journey, { choice, moved }: Target): RelayRequest {
   const { request } = journey;
   const chosen = withChoice(request.body, request.bodyWire, choice);
   const body = journey.ciphertextRemoved ? withoutCiphertext(chosen) : chosen;
-  if (!moved || request.headers['x-codex-turn-state'] === undefined) return body === request.body ? request : { ...request, body };
-  const { 'x-codex-turn-state': _others, ...headers } = request.headers;
-  return { ...request, body, headers };
+  if (!moved) return body === request.body ? request : { ...request, body };
+  const { [TURN_STATE]: _others, ...headers } = request.headers;
+  return { ...request, headers, body: withoutTurnState(body) };
+}
+
+const TURN_STATE = 'x-codex-turn-state';
+
+/** A turn's token is of no use to another account; over a WebSocket it stands in the body (Codex, observed 2026-11). */
+function withoutTurnState(body: JsonObject): JsonObject {
+  const metadata = objectAt(body, 'client_metadata');
+  if (metadata?.[TURN_STATE] === undefined) return body;
+  const { [TURN_STATE]: _others, ...kept } = metadata;
+  return { ...body, client_metadata: kept };
 }
 
 interface PrepareFor {

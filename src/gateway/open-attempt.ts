@@ -9,11 +9,14 @@ import { urlOf } from '../providers/endpoint.ts';
 import { classifyRefusal, classifyStreamFailure, classifyTransport } from '../routing/classify-failure.ts';
 import type { Passage } from '../wire/passage.ts';
 import type { PreparedRequest } from '../wire/prepared-request.ts';
+import type { Prelude } from './prelude.ts';
 import { readWhole } from './read-whole.ts';
 
-/** Past this, held-back bytes are let go and the answer counts as committed. */
+/** Past this the beginning is not held back any longer: it goes to the client, and its content stays undecided. */
 const PRELUDE_EVENTS = 64;
 const PRELUDE_BYTES = 1_048_576;
+/** Past this a stream that says nothing is taken for content all the same, and runs at the client's speed. */
+const ENDLESS_PRELUDE_BYTES = 16 * PRELUDE_BYTES;
 /** Enough of a refusal's body to judge it by; the rest is not read. */
 const REFUSAL_BYTES = 65_536;
 const REFUSAL_MS = 10_000;
@@ -30,6 +33,7 @@ export interface Attempt {
   readonly prepared: PreparedRequest;
   readonly model: string;
   readonly passage: Passage;
+  readonly prelude: Prelude;
   /** Calls back at the first event of any kind, for the live view. */
   readonly onFirstEvent: () => void;
 }
@@ -111,10 +115,11 @@ function contentMismatch(headers: Headers, wantsStream: boolean): TransportFailu
 }
 
 function untilCommitted(attempt: Attempt, answer: UpstreamAnswer, deps: AttemptDeps): Promise<OpenResult> {
-  const { passage, request, prepared } = attempt;
+  const { passage, request, prepared, prelude } = attempt;
   const { seen } = passage;
   const held: Uint8Array[] = [];
   let heldBytes = 0;
+  let preludeBytes = 0;
   let receivedBytes = 0;
 
   return new Promise((resolve) => {
@@ -156,12 +161,20 @@ function untilCommitted(attempt: Attempt, answer: UpstreamAnswer, deps: AttemptD
         commit(passed.last);
         return true;
       }
-      if (request.stream && (seen.meaningful || held.length > PRELUDE_EVENTS || heldBytes > PRELUDE_BYTES)) {
-        answer.body.pause();
-        commit(null);
-        return true;
-      }
-      return false;
+      if (!request.stream) return false;
+      const isOver = held.length > PRELUDE_EVENTS || heldBytes > PRELUDE_BYTES || preludeBytes > 0;
+      if (!seen.meaningful && (!isOver || letGo())) return false;
+      answer.body.pause();
+      commit(null);
+      return true;
+    };
+    /** Sends the beginning ahead; false where nobody takes it, or it has no end. */
+    const letGo = (): boolean => {
+      preludeBytes += heldBytes;
+      if (!prelude.isTaken || preludeBytes > ENDLESS_PRELUDE_BYTES) return false;
+      prelude.send(held.splice(0));
+      heldBytes = 0;
+      return true;
     };
 
     answer.body.start({

@@ -19,6 +19,8 @@ import type { RelayedAnswer, RelayResult } from './relayed-answer.ts';
 import type { ModelChoice } from './resolve-model.ts';
 import { matchesGlob, resolveModel } from './resolve-model.ts';
 import { orderChoices } from './order-choices.ts';
+import type { PreludeSink } from './prelude.ts';
+import { createPrelude } from './prelude.ts';
 import type { AnswerEnd, TicketDeps } from './ticket.ts';
 import { openTicket } from './ticket.ts';
 import type { ModelResult, TryModelDeps } from './try-model.ts';
@@ -38,13 +40,17 @@ export interface RelayDeps extends TryModelDeps {
  * One request's order of effects: what model is meant and may be used, a slot and a budget, then account after account
  * and model after model until an answer opens. Every way out is settled: a refusal here, an answer by its `settle`.
  */
-export async function relayRequest(request: RelayRequest, deps: RelayDeps, signal: AbortSignal): Promise<RelayResult> {
+export async function relayRequest(request: RelayRequest, deps: RelayDeps, signal: AbortSignal, sendAhead?: PreludeSink): Promise<RelayResult> {
   const ticket = openTicket(request, deps.ticket);
   const keys = conversationKeys(request, deps);
-  const journey = startJourney({ request, ticket, signal, stickyKeys: keys });
+  const journey = startJourney({ request, ticket, signal, prelude: createPrelude(request, sendAhead), stickyKeys: keys });
   const refuse = async (end: AnswerEnd & { readonly error: RelayError }): Promise<RelayResult> => {
     await ticket.settle(end);
-    return { ok: false, error: end.error, headers: { 'x-relay-attempts': String(ticket.attempts.length) } };
+    const { begun } = journey.prelude;
+    return {
+      ok: false, error: end.error, headers: { 'x-relay-attempts': String(ticket.attempts.length) },
+      ...(begun !== null && { frame: begun.errorFrame(end.error.body) }),
+    };
   };
   try {
     const choices = allowedChoices(request, deps);

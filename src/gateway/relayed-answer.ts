@@ -3,6 +3,7 @@ import type { RelayError } from '../core/errors.ts';
 import type { Failure } from '../core/failure.ts';
 import type { Headers, RelayRequest } from '../core/relay-request.ts';
 import type { Passage } from '../wire/passage.ts';
+import type { PreludeSink } from './prelude.ts';
 import type { AnswerEnd } from './ticket.ts';
 
 /** A committed answer, handed from the gateway to the server together with its settlement. */
@@ -27,12 +28,19 @@ export interface RelayedAnswer {
 
 export type RelayResult =
   | { readonly ok: true; readonly answer: RelayedAnswer }
-  /** Nothing reached the client, and the request is settled. */
-  | { readonly ok: false; readonly error: RelayError; readonly headers: Headers };
+  /**
+   * No content reached the client, and the request is settled. `frame` is the error as the next event of a stream whose
+   * beginning was sent ahead.
+   */
+  | { readonly ok: false; readonly error: RelayError; readonly headers: Headers; readonly frame?: Uint8Array };
 
 /** What serves requests. */
 export interface Gateway {
-  relay(request: RelayRequest, signal: AbortSignal): Promise<RelayResult>;
+  /**
+   * Relays a request up to its commit point. `sendAhead` takes what of a stream cannot be held back that long; without it
+   * such a stream counts as committed.
+   */
+  relay(request: RelayRequest, signal: AbortSignal, sendAhead?: PreludeSink): Promise<RelayResult>;
   /** Journals a request that was refused before it could be relayed. */
   refuse(request: RelayRequest, error: RelayError): Promise<void>;
   /** Journals a request whose client left before it could be read. */

@@ -67,22 +67,26 @@ export type RelayIntoDeps = Pick<RelayRouteDeps, 'gateway' | 'clock' | 'cut'>;
 /** Has a request relayed and carries its answer, or its error, into the reply; nothing is owed to the request afterwards. */
 export async function relayInto(reply: Reply, request: RelayRequest, deps: RelayIntoDeps, signal: AbortSignal): Promise<void> {
   const idHeader = idHeaders(request);
+  const sendEarly = (bytes: Uint8Array): void => {
+    reply.begin(200, { ...STREAM_HEADERS, ...idHeader });
+    reply.write(bytes);
+  };
   const waiting: Waiting = request.stream
     ? startWaiting({
       clock: deps.clock,
       isCodex: request.isCodex,
       clientWire: request.clientWire,
-      send(keepalive) {
-        reply.begin(200, { ...STREAM_HEADERS, ...idHeader });
-        reply.write(keepalive);
-      },
+      send: sendEarly,
     })
     : { saw: () => {}, sign: () => null, stop: () => {} };
   reply.signOfLife(() => waiting.sign());
-  const result = await deps.gateway.relay(request, signal);
+  const result = await deps.gateway.relay(request, signal, (piece) => {
+    waiting.saw(piece);
+    sendEarly(piece);
+  });
   if (!result.ok) {
     waiting.stop();
-    if (reply.begun) await reply.destroy([inStreamError(request.clientWire, result.error.body)]);
+    if (reply.begun) await reply.destroy([result.frame ?? inStreamError(request.clientWire, result.error.body)]);
     else await sendError(reply, result.error, { ...result.headers, ...idHeader }, request.clientWire);
     return;
   }
