@@ -100,7 +100,7 @@ function choose(journey: Journey, choice: ModelChoice, deps: TakeAccountDeps): C
   const wanted: Wanted = {
     model: choice.id,
     clientAccounts: request.client.accounts,
-    tried: triedAccounts(journey.attempts),
+    tried: triedAccounts(journey.attempts, choice.id),
     receivedAt: request.receivedAt,
     paidOverflow,
   };

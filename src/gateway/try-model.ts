@@ -6,7 +6,7 @@ import { routeRecord } from '../routing/choose-account.ts';
 import { exclusionOf, isHeldBack, isSpentSubscription } from '../routing/eligible.ts';
 import { exhausted, ownerExhausted } from '../routing/exhausted.ts';
 import type { Step } from '../routing/next-step.ts';
-import { nextStep } from '../routing/next-step.ts';
+import { isAmbiguous, nextStep } from '../routing/next-step.ts';
 import { readRateLimitEvent } from '../routing/quota.ts';
 import { conversationOf } from '../routing/sticky-key.ts';
 import type { PreparedRequest } from '../wire/prepared-request.ts';
@@ -96,7 +96,7 @@ async function attempt(journey: Journey, choice: ModelChoice, { taken, stale }: 
     const step = judge(journey, failed, deps);
     leave();
     if (step.kind === 'abandon') return { kind: 'abandoned' };
-    if (step.kind === 'give-up') return { kind: isWorthFallback(step.error) ? 'nobody' : 'over', error: step.error };
+    if (step.kind === 'give-up') return { kind: mayFallBack(journey, failed.failure, step.error, deps) ? 'nobody' : 'over', error: step.error };
     return { kind: 'again', bound: await follow(step, failed, journey, deps) };
   } catch (error) {
     deps.pool.released(use);
@@ -124,7 +124,7 @@ function judge(journey: Journey, { failure, taken, credential, prepared }: Faile
   const now = deps.clock.now();
   const sent = prepared?.body ?? journey.request.body;
   const { retry, strict } = deps.settings();
-  journey.attempts.push({ accountId: account.id, accountName: account.name, kind: failure.kind, phase: failure.phase });
+  journey.attempts.push({ accountId: account.id, accountName: account.name, model: use.model, kind: failure.kind, phase: failure.phase });
   journey.last = { failure, accountName: account.name };
   journey.ticket.failed(failure);
   const isLastUsable = !candidates.some((other) => other.account.id !== account.id && isUsable(other, candidates, wanted, now));
@@ -181,7 +181,11 @@ async function follow(
   }
 }
 
-/** Where all accounts of a model are at fault or spent another model may serve; a fault of the request goes with it. */
-function isWorthFallback(error: RelayError): boolean {
-  return error.status === 429 || error.status >= 500 || error.code === 'model_not_found';
+/**
+ * Where all accounts of a model are at fault or spent another model may serve, within the attempts of the request. A fault
+ * of the request goes with it, and what may have been done already is not done again by another model.
+ */
+function mayFallBack({ attempts }: Journey, { kind }: Failure, { status, code }: RelayError, { settings }: TryModelDeps): boolean {
+  if (isAmbiguous(kind) || attempts.length >= settings().retry.maxAttempts) return false;
+  return status === 429 || status >= 500 || code === 'model_not_found';
 }

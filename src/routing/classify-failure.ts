@@ -33,6 +33,8 @@ export function classifyRefusal(refusal: Refusal): Failure {
  * (ChatGPT backend, observed 2026-11) count before them.
  */
 export function classifyStreamFailure(told: ToldFailure, receivedAt: EpochMs, headers: Headers): Failure {
+  // The passage's own word for an answer that cannot be read: the upstream told nothing to be judged.
+  if (told.code === 'upstream_invalid_response') return classifyInvalidResponse(told.code, told.message, headers);
   const own = objectAt(told.raw, 'headers');
   const all = own === undefined ? headers : { ...headers, ...headersOf(own) };
   const read = factsOf(told.raw, all);

@@ -18,6 +18,7 @@ export const LONGEST_WAIT_MS = 10 * SECOND_MS;
 export interface PastAttempt {
   readonly accountId: string;
   readonly accountName: string;
+  readonly model: string;
   readonly kind: FailureKind;
   readonly phase: Phase;
 }
@@ -137,7 +138,7 @@ function afterOverload(failure: Failure, history: History, limits: Limits): Step
 
 /** The upstream may have done the work: one replay in all, and none where work done twice has effects. */
 function afterAmbiguousEnd(failure: Failure, history: History, limits: Limits): Step {
-  const ambiguous = history.attempts.filter(({ kind }) => kind !== 'client-gone' && TREATMENTS[kind] === 'ambiguous').length;
+  const ambiguous = history.attempts.filter(({ kind }) => isAmbiguous(kind)).length;
   const mayReplay = limits.replayAllowed && limits.replayBudget === 'left' && ambiguous <= MOST_AMBIGUOUS_REPLAYS;
   if (!mayReplay) return giveUp(failure, history, limits);
   return limits.isLastUsable ? sameAccountAfterBackoff(failure, history, limits) : { kind: 'try-next-account', replay: true };
@@ -160,9 +161,15 @@ function giveUp(failure: Failure, history: History, limits: Limits): Step {
 const WAITED_OUT: ReadonlySet<FailureKind> = new Set(['rate-limited', 'quota-exhausted']);
 
 /**
- * Accounts this request need not ask again. Those that were throttled are not among them: their cooldown speaks for
- * them, and a request that waited for its end may come back.
+ * Accounts this request need not ask for this model again. Those that were throttled are not among them: their cooldown
+ * speaks for them, and a request that waited for its end may come back.
  */
-export function triedAccounts(attempts: readonly PastAttempt[]): ReadonlySet<string> {
-  return new Set(attempts.filter((attempt) => !WAITED_OUT.has(attempt.kind)).map((attempt) => attempt.accountId));
+export function triedAccounts(attempts: readonly PastAttempt[], model: string): ReadonlySet<string> {
+  const tried = attempts.filter((attempt) => attempt.model === model && !WAITED_OUT.has(attempt.kind));
+  return new Set(tried.map(({ accountId }) => accountId));
+}
+
+/** True where the upstream may have done the work: sent again, also for another model, it would be done twice. */
+export function isAmbiguous(kind: FailureKind): boolean {
+  return kind !== 'client-gone' && TREATMENTS[kind] === 'ambiguous';
 }

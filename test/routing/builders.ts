@@ -60,7 +60,7 @@ export function choiceOf(changes: Partial<ChoiceRequest> = {}): ChoiceRequest {
 
 export function historyOf(failure: Failure, changes: Partial<History> = {}): History {
   return {
-    attempts: [{ accountId: 'acc_a', accountName: 'a', kind: failure.kind, phase: failure.phase }], elapsedMs: 100, refreshed: new Set(),
+    attempts: [{ accountId: 'acc_a', accountName: 'a', model: 'gpt-6-sol', kind: failure.kind, phase: failure.phase }], elapsedMs: 100, refreshed: new Set(),
     ciphertextRemoved: false, ...changes,
   };
 }

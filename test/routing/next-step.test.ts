@@ -7,7 +7,7 @@ import type { History, Limits, PastAttempt, Step } from '../../src/routing/next-
 import { nextStep, triedAccounts } from '../../src/routing/next-step.ts';
 import { failureOf, historyOf, limitsOf, NOON } from './builders.ts';
 
-const attempt = (name: string, kind: FailureKind): PastAttempt => ({ accountId: `acc_${name}`, accountName: name, kind, phase: 'headers' });
+const attempt = (name: string, kind: FailureKind, model = 'm'): PastAttempt => ({ accountId: `acc_${name}`, accountName: name, model, kind, phase: 'headers' });
 const next = { kind: 'try-next-account', replay: false };
 const replay = { kind: 'try-next-account', replay: true };
 
@@ -171,7 +171,13 @@ describe('the bounds', () => {
 
   test('accounts that were throttled may be asked again, the others not', () => {
     expect([...triedAccounts([attempt('a', 'rate-limited'), attempt('b', 'overloaded'),
-      attempt('c', 'quota-exhausted')])]).toEqual(['acc_b']);
+      attempt('c', 'quota-exhausted')], 'm')]).toEqual(['acc_b']);
+  });
+
+  test('an account that failed at one model may be asked for another', () => {
+    const attempts = [attempt('a', 'model-refused', 'one'), attempt('b', 'overloaded', 'two')];
+    expect([...triedAccounts(attempts, 'one')]).toEqual(['acc_a']);
+    expect([...triedAccounts(attempts, 'two')]).toEqual(['acc_b']);
   });
 });
 

@@ -23,7 +23,11 @@ import { seededRandom } from './seeded-random.ts';
 import { waitFor, within } from './wait-for.ts';
 
 /** A mock account and the provider Relay knows it under: `chatgpt` for a sign-in, `openai` for a key, `mock` for an open one, unless said. */
-export type ServedAccountSpec = MockAccountSpec & { readonly provider?: 'chatgpt' | 'openai' | 'chatty' | 'mock' };
+export type ServedAccountSpec = MockAccountSpec & {
+  readonly provider?: 'chatgpt' | 'openai' | 'chatty' | 'mock';
+  /** Stands elsewhere than at the mock, and is added without a check. */
+  readonly baseUrl?: string;
+};
 
 /** How Relay is to be served. Everything has a value that suits a test. */
 export interface ServeOptions {
@@ -32,6 +36,8 @@ export interface ServeOptions {
   readonly config?: Readonly<Record<string, unknown>>;
   readonly credentials?: CredentialStore;
   readonly upstream?: Omit<MockUpstreamOptions, 'accounts' | 'clock'>;
+  /** How far the upstream's clock is ahead of Relay's. */
+  readonly upstreamAheadMs?: number;
   /** `test`: stopped when the test is over, the usual way. `suite`: whoever asked calls `stop`. */
   readonly until?: 'test' | 'suite';
 }
@@ -142,7 +148,8 @@ export async function runOn<T>(clock: FakeClock, work: Promise<T>): Promise<T> {
 }
 
 async function serve(options: ServeOptions, clock: Clock, settle: <T>(work: Promise<T>) => Promise<T>): Promise<ServedRelay> {
-  const upstream = await startMockUpstream({ random: seededRandom(3), accounts: options.accounts ?? TWO_SIGN_INS, clock, ...options.upstream });
+  const ahead: Clock = { now: () => clock.now() + (options.upstreamAheadMs ?? 0), after: (ms, callback) => clock.after(ms, callback) };
+  const upstream = await startMockUpstream({ random: seededRandom(3), accounts: options.accounts ?? TWO_SIGN_INS, clock: ahead, ...options.upstream });
   const home = await mkdtemp(join(tmpdir(), 'relay-served-'));
   await writeFile(join(home, 'config.json'), JSON.stringify(settingsFor(upstream, options.config)), { mode: 0o600 });
   const credentials = options.credentials ?? createMemoryStore();
@@ -251,10 +258,10 @@ const USUAL_PROVIDER = { chatgpt: 'chatgpt', 'api-key': 'openai', open: 'mock' }
 const KINDS = { chatgpt: 'chatgpt', openai: 'openai', chatty: 'compatible', mock: 'mock' } as const;
 
 async function addAccounts(daemon: Daemon, upstream: MockUpstream, accounts: readonly ServedAccountSpec[], secrets: Set<string>): Promise<void> {
-  for (const [place, { name, kind, provider = USUAL_PROVIDER[kind] }] of accounts.entries()) {
+  for (const [place, { name, kind, baseUrl, provider = USUAL_PROVIDER[kind] }] of accounts.entries()) {
     await daemon.control.call('accounts.add', {
       name, provider, kind: KINDS[provider], credential: upstream.account(name).credential, wire: null, priority: place + 1,
-      baseUrl: provider === 'mock' ? upstream.platformBaseUrl : null, acceptTerms: true, verify: true,
+      baseUrl: baseUrl ?? (provider === 'mock' ? upstream.platformBaseUrl : null), acceptTerms: true, verify: baseUrl === undefined,
     });
   }
   noteSecrets(upstream, secrets);
