@@ -118,8 +118,10 @@ function untilCommitted(attempt: Attempt, answer: UpstreamAnswer, deps: AttemptD
   const { passage, request, prepared, prelude } = attempt;
   const { seen } = passage;
   const held: Uint8Array[] = [];
+  let heldEvents = 0;
   let heldBytes = 0;
   let preludeBytes = 0;
+  let eventsBefore = 0;
   let receivedBytes = 0;
 
   return new Promise((resolve) => {
@@ -152,6 +154,9 @@ function untilCommitted(attempt: Attempt, answer: UpstreamAnswer, deps: AttemptD
         held.push(piece);
         heldBytes += piece.length;
       }
+      // A splice hands on a chunk's events as one piece; comments count as pieces only.
+      if (passed.out.length > 0) heldEvents += Math.max(passed.out.length, seen.events - eventsBefore);
+      eventsBefore = seen.events;
       if (seen.failure !== null && (!request.stream || !seen.meaningful)) {
         fail(classifyStreamFailure(seen.failure, deps.clock.now(), answer.headers));
         return true;
@@ -162,7 +167,7 @@ function untilCommitted(attempt: Attempt, answer: UpstreamAnswer, deps: AttemptD
         return true;
       }
       if (!request.stream) return false;
-      const isOver = held.length > PRELUDE_EVENTS || heldBytes > PRELUDE_BYTES || preludeBytes > 0;
+      const isOver = heldEvents > PRELUDE_EVENTS || heldBytes > PRELUDE_BYTES || preludeBytes > 0;
       if (!seen.meaningful && (!isOver || letGo())) return false;
       answer.body.pause();
       commit(null);
