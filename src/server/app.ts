@@ -9,7 +9,7 @@ import type { Client, EndpointScope } from '../core/client.ts';
 import type { Config } from '../core/config.ts';
 import { RelayError } from '../core/errors.ts';
 import type { Clock, Log } from '../core/ports.ts';
-import type { RelayRequest } from '../core/relay-request.ts';
+import type { Headers, RelayRequest } from '../core/relay-request.ts';
 import type { State } from '../core/state.ts';
 import type { EpochMs } from '../core/units.ts';
 import type { Gateway } from '../gateway/relayed-answer.ts';
@@ -61,16 +61,16 @@ export function createApp(deps: AppDeps): Hono<Env> {
   app.use('*', async function door(context, next) {
     const requestId = deps.makeId('req');
     context.set('requestId', requestId);
-    context.header('x-request-id', requestId);
-    context.header('x-content-type-options', 'nosniff');
-    context.header('cache-control', 'no-store');
     const { incoming, outgoing } = context.env;
     const entry = checkDoor(incoming, deps.port(), deps.settings().server);
-    if (!entry.ok) return refuse(context, entry.error);
-    for (const [name, value] of Object.entries(entry.headers)) context.header(name, value);
+    const headers = { 'x-request-id': requestId, 'x-content-type-options': 'nosniff', 'cache-control': 'no-store', ...(entry.ok && entry.headers) };
+    if (!entry.ok) return withHeaders(refuse(context, entry.error), headers);
     context.set('reply', createReply(outgoing, entry.headers));
-    if (incoming.method === 'OPTIONS') return answerPreflight(context, entry.headers['access-control-allow-origin'] !== undefined);
-    return next();
+    if (incoming.method === 'OPTIONS') return withHeaders(answerPreflight(context, entry.headers['access-control-allow-origin'] !== undefined), headers);
+    await next();
+    // A relayed answer went to the socket itself, with headers of its own.
+    if (context.res !== RESPONSE_ALREADY_SENT) withHeaders(context.res, headers);
+    return undefined;
   });
 
   app.get('/healthz', (context) => (deps.isDraining() ? context.json({ status: 'draining' }, 503) : context.json({ status: 'ok' })));
@@ -170,6 +170,12 @@ export function scopeRefusal(client: Client, scope: EndpointScope): RelayError |
 /** The refusal of new work while what runs is finished. */
 export function drainingError(): RelayError {
   return new RelayError('draining', 'Relay is shutting down; try again when it is back.', { retryAfterSeconds: 5 });
+}
+
+/** Puts in the headers every answer has, where the route did not set its own. */
+function withHeaders(response: Response, headers: Headers): Response {
+  for (const [name, value] of Object.entries(headers)) if (!response.headers.has(name)) response.headers.set(name, value);
+  return response;
 }
 
 /** What is left of a refused upload is read and thrown away for a moment, so that the client gets to see the answer. */

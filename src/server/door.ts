@@ -42,7 +42,8 @@ export function checkDoor(incoming: IncomingMessage, port: number, server: Confi
 export function countHeader(incoming: IncomingMessage, name: string): number {
   let count = 0;
   for (let index = 0; index < incoming.rawHeaders.length; index += 2) {
-    if (incoming.rawHeaders[index]?.toLowerCase() === name) count += 1;
+    const raw = incoming.rawHeaders[index];
+    if (raw?.length === name.length && raw.toLowerCase() === name) count += 1;
   }
   return count;
 }

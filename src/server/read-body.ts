@@ -128,7 +128,9 @@ function readBytes({ incoming, outgoing }: Exchange, maxBytes: number, account: 
     };
     incoming.on('data', onData);
     incoming.once('end', () => resolve(chunks.length === 1 && chunks[0] ? chunks[0] : Buffer.concat(chunks)));
-    const brokenOff = (): void => fail(new RelayError('invalid_request_error', 'The request body broke off.'));
+    const brokenOff = (): void => {
+      if (!incoming.readableEnded) fail(new RelayError('invalid_request_error', 'The request body broke off.'));
+    };
     incoming.once('error', brokenOff);
     incoming.once('close', brokenOff);
   });

@@ -5,6 +5,7 @@ import type { Clock } from '../core/ports.ts';
 import type { ClientWire } from '../core/provider-kind.ts';
 import type { Headers, RelayRequest } from '../core/relay-request.ts';
 import type { Gateway, RelayedAnswer } from '../gateway/relayed-answer.ts';
+import { openCallSignal } from './call-signal.ts';
 import { carry } from './carry.ts';
 import { errorReply } from './error-reply.ts';
 import { inStreamError } from './in-stream-error.ts';
@@ -42,8 +43,8 @@ export interface IncomingCall {
  * and answered here; the promise never rejects for the client's or an upstream's doing.
  */
 export async function serveRelayCall(call: IncomingCall, deps: RelayRouteDeps): Promise<void> {
-  const gone = new AbortController();
-  call.reply.onGone(() => gone.abort());
+  let hasLeft = false;
+  call.reply.onGone(() => (hasLeft = true));
   const receivedAt = deps.clock.now();
   let request: RelayRequest;
   try {
@@ -53,19 +54,28 @@ export async function serveRelayCall(call: IncomingCall, deps: RelayRouteDeps): 
   } catch (error) {
     if (!(error instanceof RelayError)) throw error;
     const unread = unreadableRequest(call, receivedAt);
-    if (gone.signal.aborted || isBrokenOff(call.exchange)) return deps.gateway.abandon(unread);
+    if (hasLeft || isBrokenOff(call.exchange)) return deps.gateway.abandon(unread);
     await deps.gateway.refuse(unread, error);
     await sendError(call.reply, error, idHeaders(unread), unread.clientWire);
     return;
   }
-  await relayInto(call.reply, request, deps, AbortSignal.any([gone.signal, deps.cut]));
+  await relayInto(call.reply, request, deps);
 }
 
 /** What relaying needs once the body is read. */
 export type RelayIntoDeps = Pick<RelayRouteDeps, 'gateway' | 'clock' | 'cut'>;
 
 /** Has a request relayed and carries its answer, or its error, into the reply; nothing is owed to the request afterwards. */
-export async function relayInto(reply: Reply, request: RelayRequest, deps: RelayIntoDeps, signal: AbortSignal): Promise<void> {
+export async function relayInto(reply: Reply, request: RelayRequest, deps: RelayIntoDeps): Promise<void> {
+  const { signal, release } = openCallSignal(reply, deps.cut);
+  try {
+    await relayUntil(signal, reply, request, deps);
+  } finally {
+    release();
+  }
+}
+
+async function relayUntil(signal: AbortSignal, reply: Reply, request: RelayRequest, deps: RelayIntoDeps): Promise<void> {
   const idHeader = idHeaders(request);
   const sendEarly = (bytes: Uint8Array): void => {
     reply.begin(200, { ...STREAM_HEADERS, ...idHeader });

@@ -105,11 +105,9 @@ async function answer(call: SocketCall, head: RequestHead, deps: AppDeps): Promi
 }
 
 function relayOver({ message, outlet }: SocketCall, request: RelayRequest, onAnswer: SocketReplyOptions['onAnswer'], deps: AppDeps): Promise<void> {
-  const gone = new AbortController();
   const { cut } = deps.inFlight;
   const reply = createSocketReply({ outlet, streamId: message.streamId, isCodex: request.isCodex, onAnswer });
-  reply.onGone(() => gone.abort());
-  return relayInto(reply, request, { gateway: deps.gateway, clock: deps.clock, cut }, AbortSignal.any([gone.signal, cut]));
+  return relayInto(reply, request, { gateway: deps.gateway, clock: deps.clock, cut });
 }
 
 /** A body with all that was said before, as far as this connection knows it. */
