@@ -1,6 +1,6 @@
 import type { Account, AccountHealth, QuotaWindow } from '../core/account.ts';
 import { UNKNOWN_HEALTH } from '../core/account.ts';
-import type { Config } from '../core/config.ts';
+import type { Config, ProviderConfig } from '../core/config.ts';
 import type { Failure, FailureKind } from '../core/failure.ts';
 import type { Clock, Random, StateStore } from '../core/ports.ts';
 import type { Headers } from '../core/relay-request.ts';
@@ -105,9 +105,16 @@ export function createAccountPool(deps: PoolDeps): AccountPool {
     const after = change(before);
     if (after !== before) deps.state.note((state) => ({ ...state, health: { ...state.health, [accountId]: after } }));
   };
+  /** Kept for each account as it stands: every candidate of every request is asked for its own. */
+  const origins = new WeakMap<Account, { readonly settings: ProviderConfig | undefined; readonly origin: string }>();
   const originOf = (account: Account): string => {
-    const endpoint = endpointOf(adapterFor(account.kind), account, deps.settings().providers[account.provider]);
-    return endpoint !== null && URL.canParse(endpoint.baseUrl) ? new URL(endpoint.baseUrl).origin : account.provider;
+    const settings = deps.settings().providers[account.provider];
+    const known = origins.get(account);
+    if (known !== undefined && known.settings === settings) return known.origin;
+    const endpoint = endpointOf(adapterFor(account.kind), account, settings);
+    const origin = (endpoint === null ? null : URL.parse(endpoint.baseUrl)?.origin) ?? account.provider;
+    origins.set(account, { settings, origin });
+    return origin;
   };
   const changeEndpoint = (account: Account, change: (breaker: EndpointBreaker) => EndpointBreaker): EndpointBreaker => {
     const origin = originOf(account);

@@ -192,8 +192,8 @@ function rememberAnswer({ request }: Journey, responseId: string | null, account
   if (key !== undefined) deps.sessions.remember([key], accountId, deps.clock.now());
 }
 
-function estimatePrice(choice: ModelChoice, tokens: Parameters<typeof priceRequest>[0]['tokens'], { pool, settings, clock }: RelayDeps) {
-  const server = pool.candidates(choice.id).find(({ servesModel }) => servesModel)?.account;
+function estimatePrice(choice: ModelChoice, tokens: Parameters<typeof priceRequest>[0]['tokens'], { state, settings, clock }: RelayDeps) {
+  const server = state().accounts.find((account) => modelsOf(account, state(), settings())?.some(({ id }) => id === choice.id) ?? true);
   return priceRequest({
     kind: server?.kind ?? 'compatible',
     model: choice.id,

@@ -198,8 +198,14 @@ function inThreeDigits(record: CandidateRecord): CandidateRecord {
   return {
     ...record,
     ...(score !== undefined && { score: rounded(score) }),
-    ...(parts !== undefined && { parts: Object.fromEntries(Object.entries(parts).map(([name, part]) => [name, rounded(part)])) }),
+    ...(parts !== undefined && { parts: partsInThreeDigits(parts) }),
   };
+}
+
+function partsInThreeDigits(parts: NonNullable<CandidateRecord['parts']>): NonNullable<CandidateRecord['parts']> {
+  const short: Record<string, number> = {};
+  for (const name of Object.keys(parts)) short[name] = rounded(parts[name] ?? 0);
+  return short;
 }
 
 const rounded = (value: number): number => Math.round(value * 1_000) / 1_000;
