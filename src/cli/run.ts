@@ -4,6 +4,7 @@ import { constants } from 'node:os';
 
 import type { Command } from 'commander';
 
+import { launchClaude } from '../clients/claude.ts';
 import { launchCodex } from '../clients/codex.ts';
 import type { Launch, LaunchRequest } from '../clients/launch.ts';
 import { launchOpencode } from '../clients/opencode.ts';
@@ -11,7 +12,9 @@ import { CommandError, EXIT } from '../core/errors.ts';
 import type { Control } from '../control/control.ts';
 import type { CommandContext } from './context.ts';
 
-const LAUNCHERS: Readonly<Record<string, (request: LaunchRequest) => Launch>> = { codex: launchCodex, opencode: launchOpencode };
+const LAUNCHERS: Readonly<Record<string, (request: LaunchRequest) => Launch>> = {
+  codex: launchCodex, claude: launchClaude, opencode: launchOpencode,
+};
 const NAMES = Object.keys(LAUNCHERS).join(', ');
 
 /** Runs something with a control that is good at that moment: a client may outlive the daemon it was started with. */
@@ -81,8 +84,8 @@ function spawnClient({ command, args, env, install }: Launch): Promise<number> {
     };
     child.once('error', (error: NodeJS.ErrnoException) => {
       const isMissing = error.code === 'ENOENT';
-      const message = isMissing ? `${command} is not installed; get it with: ${install}` : `${command} could not be started: ${error.message}`;
-      finish(() => reject(new CommandError(EXIT.failed, message)));
+      const message = isMissing ? `is not installed; get it with: ${install}` : `could not be started: ${error.message}`;
+      finish(() => reject(new CommandError(EXIT.failed, `${command} ${message}`)));
     });
     child.once('exit', (code, signal) => finish(() => resolve(code ?? 128 + (signal === null ? 0 : constants.signals[signal]))));
   });

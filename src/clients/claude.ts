@@ -1,4 +1,4 @@
-import type { Launch, LaunchModel, LaunchRequest } from './codex.ts';
+import type { Launch, LaunchModel, LaunchRequest } from './launch.ts';
 
 /** Words by which vendors name their smaller models. */
 const SMALL = /(?:^|[^a-z])(?:mini|nano|luna|haiku|flash|lite|small|fast)(?:[^a-z]|$)/i;
@@ -17,7 +17,9 @@ const OTHER_WAYS_IN = {
 export function launchClaude({ url, key, args, models }: LaunchRequest): Launch {
   const main = models.find(({ id }) => !isClaude(id)) ?? models[0];
   const small = models.find(({ id }) => SMALL.test(id) && !isClaude(id)) ?? main;
-  const large = LARGE_TIERS.map((tier) => [`ANTHROPIC_DEFAULT_${tier.toUpperCase()}_MODEL`, aliasFor(tier, models) ?? main?.id] as const);
+  const large = LARGE_TIERS.map((tier) => {
+    return [`ANTHROPIC_DEFAULT_${tier.toUpperCase()}_MODEL`, aliasFor(tier, models) ?? main?.id] as const;
+  });
   const haiku = aliasFor('haiku', models) ?? small?.id;
   return {
     command: 'claude',
