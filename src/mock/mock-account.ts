@@ -36,6 +36,8 @@ export interface MockAccount {
   readonly plan: string | null;
   readonly models: readonly string[] | null;
   readonly quota: MockQuota;
+  /** Prepaid money of a key, in dollars; nothing left is told and not enforced. */
+  balanceUsd: number;
   /** What Relay would hold for it now: the newest tokens, the key, or nothing. */
   readonly credential: Credential;
   /** Calls being answered now, and the most there ever were at once. */
@@ -100,6 +102,7 @@ export function createMockAccount(spec: MockAccountSpec, deps: MockAccountDeps):
     plan: spec.kind === 'chatgpt' ? (spec.plan ?? 'plus') : null,
     models: spec.models ?? null,
     quota: createMockQuota(spec, deps.clock),
+    balanceUsd: 12.5,
     ...tokens,
     ...work,
     get credential() {

@@ -116,11 +116,11 @@ function serveFacts(exchange: Exchange, known: string, account: MockAccount, { m
       );
     case 'user/balance':
       return sendJson(exchange, 200, {
-        is_available: true,
-        balance_infos: [{ currency: 'USD', total_balance: '12.50', granted_balance: '0.00', topped_up_balance: '12.50' }],
+        is_available: account.balanceUsd > 0,
+        balance_infos: [{ currency: 'USD', total_balance: account.balanceUsd.toFixed(2), granted_balance: '0.00', topped_up_balance: account.balanceUsd.toFixed(2) }],
       });
     case 'credits':
-      return sendJson(exchange, 200, { data: { total_credits: 20, total_usage: 7.5 } });
+      return sendJson(exchange, 200, { data: { total_credits: 20, total_usage: 20 - account.balanceUsd } });
     case 'models':
       return sendJson(exchange, 200, platformList(served, createdAt));
     default: {

@@ -11,7 +11,7 @@ import { waitFor, within } from '../support/wait-for.ts';
 
 /** The events of a stream that are JSON objects. */
 function eventsIn(text: string): readonly JsonObject[] {
-  return allEventsIn(text).flatMap(({ json }) => json ?? []);
+  return allEventsIn(text).flatMap(({ json }) => (json === undefined ? [] : [json]));
 }
 
 /** Seventy events that say nothing a client could act on, and then whatever is to happen. */
