@@ -43,6 +43,6 @@ function longestOfAccount(health: AccountHealth, now: EpochMs): { readonly until
 /** The account after a failure only a person can mend: no call is made with it until then. Other failures leave it as it is. */
 export function afterDeadLogin(account: Account, failure: Failure, now: EpochMs): Account {
   if (failure.kind !== 'login-dead') return account;
-  const reason = failure.message === '' ? failure.code : `${failure.code}: ${failure.message}`;
-  return { ...account, needsLogin: { reason: reason.slice(0, 300), at: now } };
+  // A word for scripts, as for every other state; what the upstream said stands in the account's last error.
+  return { ...account, needsLogin: { reason: failure.code.slice(0, 100), at: now } };
 }

@@ -98,7 +98,9 @@ export function nextStep(failure: Failure, history: History, limits: Limits): St
   if (failure.kind === 'client-gone') return { kind: 'abandon' };
   const treatment = TREATMENTS[failure.kind];
   if (failure.phase === 'committed' || history.attempts.length >= limits.maxAttempts) return giveUp(failure, history, limits);
-  const isLate = treatment !== 'ambiguous' && history.elapsedMs > LAST_CLEAN_START_MS;
+  // A silent death took the time, of the upstream or of its sign-in server: the request did not spend it on refusals.
+  const isTimeOfItsOwn = treatment === 'ambiguous' || failure.kind === 'refresh-unavailable';
+  const isLate = !isTimeOfItsOwn && history.elapsedMs > LAST_CLEAN_START_MS;
   if (isLate) return giveUp(failure, history, limits);
   switch (treatment) {
     case 'final':
