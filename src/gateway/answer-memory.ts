@@ -97,16 +97,15 @@ export function createAnswerMemory(deps: AnswerMemoryDeps): AnswerMemory {
     continuation,
     isPortable(clientId, id) {
       const kept = responses.find(clientId, id);
-      return kept?.isWhole === true && !holdsForeignHistory({ input: [...kept.history(), ...kept.output] });
+      return kept?.isWhole === true && !holdsForeignHistory({ input: [...kept.conversation()] });
     },
     ownerOf: (id) => owners.get(id),
     forAttempt: (scope) => ({
       storedResponse(id) {
         const kept = responses.find(scope.clientId, id);
         if (kept === undefined || !kept.isWhole || isLeftUpstream(kept, scope)) return undefined;
-        const history = { input: kept.history(), output: kept.output };
-        if (scope.ciphertext === 'kept') return history;
-        return { input: itemsWithoutCiphertext(history.input), output: itemsWithoutCiphertext(history.output) };
+        const conversation = kept.conversation();
+        return { input: scope.ciphertext === 'kept' ? conversation : itemsWithoutCiphertext(conversation), output: [] };
       },
       storedItem(id) {
         const found = responses.findItem(scope.clientId, id);

@@ -80,7 +80,9 @@ export async function openAttempt(attempt: Attempt, deps: AttemptDeps, signal: A
 
 function writeCall(attempt: Attempt, { timeouts, version }: AttemptDeps): UpstreamCall {
   const { request, adapter, endpoint, prepared, account, credential, model } = attempt;
-  const path = adapter.path(request.endpoint === 'compact' ? 'compact' : endpoint.wire);
+  // A compaction by summary is an ordinary call.
+  const compacts = request.endpoint === 'compact' && prepared.answer.compaction === undefined;
+  const path = adapter.path(compacts ? 'compact' : endpoint.wire);
   // An upstream asked for a whole body says nothing until it is done: its headers may take as long as the answer.
   const headersMs = prepared.answer.upstreamStream ? timeouts.headersMs : timeouts.totalMs;
   return {

@@ -63,9 +63,10 @@ const CLIENT_WORDS: Readonly<Record<string, readonly string[]>> = {
   max_tokens: ['max_output_tokens', 'max_completion_tokens'],
   max_completion_tokens: ['max_output_tokens', 'max_tokens'],
   reasoning: ['reasoning_effort', 'thinking', 'enable_thinking'],
-  reasoning_effort: ['reasoning'],
-  text: ['verbosity'],
-  verbosity: ['text'],
+  'reasoning.effort': ['reasoning_effort', 'thinking', 'enable_thinking'],
+  reasoning_effort: ['reasoning.effort'],
+  'text.verbosity': ['verbosity'],
+  verbosity: ['text.verbosity'],
 };
 
 /** The parameter a refusal names, if it was sent and the request can do without it; else null. */
@@ -104,9 +105,8 @@ function without(body: JsonObject, parameter: string, other: string | null): Jso
 }
 
 function clientWord(parameter: string, asked: JsonObject): string | undefined {
-  if (valueAt(asked, parameter) !== undefined) return parameter;
-  const [name = ''] = parameter.split('.');
-  return CLIENT_WORDS[name]?.find((word) => asked[word] !== undefined && asked[word] !== null);
+  const isAsked = (word: string): boolean => (valueAt(asked, word) ?? null) !== null;
+  return isAsked(parameter) ? parameter : CLIENT_WORDS[parameter]?.find(isAsked);
 }
 
 function valueAt(body: JsonObject, parameter: string): unknown {

@@ -75,8 +75,13 @@ function conversationKeys(request: RelayRequest, deps: RelayDeps): readonly Stic
   const { headers, body, client, model } = request;
   const keys = stickyKeys({ headers, body, clientId: client.id, model, digest: deps.conversationDigest });
   const previous = stringAt(body, 'previous_response_id');
-  if (previous === undefined || !deps.answers.isPortable(client.id, previous)) return keys;
-  return keys.map((key) => (key.source === 'previous-response' ? { ...key, source: 'thread' } : key));
+  if (previous === undefined) return keys;
+  // A platform keeps its answers for longer than conversations are followed here.
+  const owner = deps.answers.ownerOf(previous);
+  const key = responseKey(request, previous, deps);
+  if (owner?.clientId === client.id && key !== undefined) deps.sessions.remember([key], owner.accountId, deps.clock.now());
+  if (!deps.answers.isPortable(client.id, previous)) return keys;
+  return keys.map((known) => (known.source === 'previous-response' ? { ...known, source: 'thread' } : known));
 }
 
 /** The client left, or Relay is going down: the signal's reason says which. */

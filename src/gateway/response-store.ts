@@ -29,6 +29,8 @@ export interface KeptResponse extends ResponseToKeep {
   readonly isWhole: boolean;
   /** Everything the model had been told before it answered: the input of this request behind all that it continued. */
   history(): readonly JsonValue[];
+  /** Everything that goes before the next request: the history and the answer, or what a compaction made of them. */
+  conversation(): readonly JsonValue[];
 }
 
 export interface StoreBounds {
@@ -134,7 +136,7 @@ export function createResponseStore(clock: Clock, bounds: StoreBounds = DEFAULT_
     node.usedAt = clock.now();
     shelf.nodes.delete(node.kept.id);
     shelf.nodes.set(node.kept.id, node);
-    return { ...node.kept, isWhole: node.isWhole, history: () => historyOf(node) };
+    return { ...node.kept, isWhole: node.isWhole, history: () => historyOf(node), conversation: () => conversationOf(node) };
   };
 
   return {
@@ -188,11 +190,16 @@ export function isUnderWay(response: JsonObject): boolean {
   return response['status'] === 'queued' || response['status'] === 'in_progress';
 }
 
-/** Everything told before an answer, oldest first. A compaction takes the place of all that went before it. */
-function historyOf(node: Node): readonly JsonValue[] {
-  const pieces: (readonly JsonValue[])[] = [node.kept.input];
-  for (let before = node.previous; before !== null; before = before.previous) {
-    const { input, output } = before.kept;
+/** Everything told before an answer, oldest first. */
+function historyOf({ previous, kept }: Node): readonly JsonValue[] {
+  return [...conversationOf(previous), ...kept.input];
+}
+
+/** A conversation up to an answer, oldest first. A compaction takes the place of all that went before it. */
+function conversationOf(last: Node | null): readonly JsonValue[] {
+  const pieces: (readonly JsonValue[])[] = [];
+  for (let node = last; node !== null; node = node.previous) {
+    const { input, output } = node.kept;
     const compaction = output.findLastIndex((item) => stringAt(item, 'type') === 'compaction');
     pieces.push(compaction < 0 ? output : output.slice(compaction));
     if (compaction >= 0) break;

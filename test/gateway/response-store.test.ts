@@ -29,7 +29,7 @@ describe('what a store gives back', () => {
     const found = store.find('one', 'r3');
     expect(found?.isWhole).toBe(true);
     expect(found?.history()).toEqual([user('ask r1'), said('r1'), user('ask r2'), said('r2'), user('ask r3')]);
-    expect(found?.output).toEqual([said('r3')]);
+    expect(found?.conversation()).toEqual([...(found?.history() ?? []), said('r3')]);
   });
 
   test('two answers to one are two conversations', () => {
@@ -82,6 +82,8 @@ describe('what a store gives back', () => {
     store.keep(answer('r2', { previousId: 'r1', output: [said('before'), compaction, said('after')] }));
     store.keep(answer('r3', { previousId: 'r2' }));
     expect(store.find('one', 'r3')?.history()).toEqual([compaction, said('after'), user('ask r3')]);
+    expect(store.find('one', 'r2')?.conversation()).toEqual([compaction, said('after')]);
+    expect(store.find('one', 'r2')?.history()).toEqual([user('ask r1'), said('r1'), user('ask r2')]);
   });
 });
 
