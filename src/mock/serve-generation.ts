@@ -120,8 +120,8 @@ function faultOf(body: JsonObject, account: MockAccount, route: GenerationRoute,
 
 function shapeFault(body: JsonObject, route: GenerationRoute, isStored: (id: string) => boolean): RefuseStep | null {
   if (route.endpoint === 'chat') return chatFault(body);
-  // A compaction call is unary: it has neither `store` nor `stream`.
-  if (route.endpoint === 'compact')
+  // A compaction call is unary: it has neither `store` nor `stream`, and the ChatGPT backend takes a list only.
+  if (route.endpoint === 'compact' && route.flavour === 'codex')
     return Array.isArray(body['input']) ? null : invalid("Missing required parameter: 'input'.", 'input', 'missing_required_parameter');
   if (route.flavour === 'codex') return codexFault(body);
   const previous = body['previous_response_id'];

@@ -30,14 +30,14 @@ function finished(request: RelayRequest, account: Account, answer: string, memor
   return { request, account, model: 'm', prepared, passage };
 }
 
-const request = (body: JsonObject, change: Partial<RelayRequest> = {}): RelayRequest => relayRequest({
-  endpoint: 'responses', clientWire: 'responses', bodyWire: 'responses', model: 'm', body: { model: 'm', stream: true, ...body }, stream: true,
-  isCodex: false, ...change,
-});
+function request(body: JsonObject, change: Partial<RelayRequest> = {}): RelayRequest {
+  return relayRequest({ model: 'm', body: { model: 'm', stream: true, ...body }, ...change });
+}
+const SAID = { type: 'message', id: 'msg_1', role: 'assistant', content: [] };
 const told = (id: string): string => responsesStream([
   { type: 'response.created', response: { id, status: 'in_progress' } },
-  { type: 'response.output_item.done', output_index: 0, item: { type: 'message', id: 'msg_1', role: 'assistant', content: [] } },
-  { type: 'response.completed', response: { id, status: 'completed', output: [{ type: 'message', id: 'msg_1', role: 'assistant', content: [] }] } },
+  { type: 'response.output_item.done', output_index: 0, item: SAID },
+  { type: 'response.completed', response: { id, status: 'completed', output: [SAID] } },
 ]);
 
 describe('how a request can go on from an answer', () => {
@@ -79,7 +79,8 @@ describe('how a request can go on from an answer', () => {
     for (const [encrypted_content, isPortable] of [['gAAAA', false], ['relay1.eyJyZWFzb25pbmdfY29udGVudCI6InMifQ', true]] as const) {
       const memory = memoryOf();
       const compaction = { type: 'compaction', id: 'cmp', encrypted_content };
-      const stream = responsesStream([{ type: 'response.completed', response: { id: 'resp_1', status: 'completed', output: [compaction] } }]);
+      const response = { id: 'resp_1', status: 'completed', output: [compaction] };
+      const stream = responsesStream([{ type: 'response.completed', response }]);
       const made = request({ input: 'x' });
       memory.keep(finished(made, SIGN_IN, stream, memory));
       expect(memory.isPortable(made.client.id, 'resp_1')).toBe(isPortable);
@@ -117,13 +118,12 @@ describe('what is kept', () => {
 });
 
 describe('Gemini\'s signature comes back to a chat client\'s next turn', () => {
-  const signed = {
-    index: 0, id: 'call_1', type: 'function', function: { name: 'f', arguments: '{}' }, extra_content: { google: { thought_signature: 'sig' } },
-  };
+  const call = { id: 'call_1', type: 'function', function: { name: 'f', arguments: '{}' } };
+  const signed = { index: 0, ...call, extra_content: { google: { thought_signature: 'sig' } } };
   const stream = chatStream([chunkOf({ tool_calls: [signed] }), chunkOf({}, 'tool_calls')]);
   const history: JsonObject[] = [
     { role: 'user', content: 'x' },
-    { role: 'assistant', content: null, tool_calls: [{ id: 'call_1', type: 'function', function: { name: 'f', arguments: '{}' } }] },
+    { role: 'assistant', content: null, tool_calls: [call] },
     { role: 'tool', tool_call_id: 'call_1', content: 'y' },
   ];
 

@@ -1,3 +1,4 @@
+import OpenAI from 'openai';
 import { describe, expect, test } from 'vitest';
 
 import type { JsonObject } from '../../src/core/json.ts';
@@ -200,4 +201,26 @@ describe('what the platform keeps', () => {
       expect(expectError(refused, 400, 'invalid_request_error')).toMatch(/background/);
     }
   });
+});
+
+test('the openai SDK finds everything where it expects it', async () => {
+  for (const [, accounts, model] of UPSTREAMS) {
+    const relay = await serveInProcess({ accounts });
+    const { responses: sdk } = new OpenAI({ baseURL: `${relay.url}/v1`, apiKey: relay.key, maxRetries: 0 });
+    const first = await sdk.create({ model, input: 'Say one' });
+    const second = await sdk.create({ model, input: 'Say two', previous_response_id: first.id });
+    expect((await sdk.retrieve(second.id)).output_text).toBe(second.output_text);
+    const texts: string[] = [];
+    for await (const item of sdk.inputItems.list(second.id, { order: 'asc', limit: 1 })) texts.push(JSON.stringify(item));
+    expect(texts[0]).toContain('Say one');
+    expect(texts.at(-1)).toContain('Say two');
+    const compacted = await sdk.compact({ model, previous_response_id: second.id });
+    expect(compacted.output.at(-1)?.type).toBe('compaction');
+    await expect(sdk.cancel(second.id)).rejects.toMatchObject({ status: 400 });
+    await sdk.delete(second.id);
+    await expect(sdk.retrieve(second.id)).rejects.toMatchObject({ status: 404, code: 'not_found' });
+    await expect(sdk.create({ model, input: 'x', previous_response_id: 'resp_none' })).rejects.toMatchObject({
+      status: 400, code: 'previous_response_not_found',
+    });
+  }
 });
