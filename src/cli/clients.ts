@@ -57,7 +57,9 @@ Examples:
     }));
   clients.command('show <name>').description('one client').option('--json', 'as JSON')
     .action((name: string, { json }: ClientOptions) => withControl(async (control) => {
-      const client = (await control.call('clients.list', {})).find((candidate) => candidate.name === name);
+      const named = (await control.call('clients.list', {})).filter((candidate) => candidate.name === name);
+      // A revoked client's name may have been given anew.
+      const client = named.find(({ revokedAt }) => revokedAt === null) ?? named.at(-1);
       if (!client) throw new CommandError(EXIT.failed, `there is no client "${name}"; relay clients list shows them`);
       await context.stdout.write(json ? `${JSON.stringify(client)}\n` : clientCard(client, context));
     }));

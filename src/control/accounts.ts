@@ -77,9 +77,18 @@ export function accountHandlers(deps: AccountDeps): Pick<ControlHandlers, Accoun
       await forgetAccount(account, deps);
       return { revoked };
     },
-    'accounts.rename': async ({ name, to }) => {
-      if (deps.state.read().accounts.some((account) => account.name === to)) throw new ControlError('exists', `There is an account "${to}" already.`);
-      return change(name, (account) => ({ ...account, name: to }));
+    async 'accounts.rename'({ name, to }) {
+      const { id } = find(name);
+      await deps.state.update((state) => {
+        if (state.accounts.some((account) => account.name === to && account.id !== id)) throw new ControlError('exists', `There is an account "${to}" already.`);
+        return {
+          ...state,
+          accounts: state.accounts.map((account) => (account.id === id ? { ...account, name: to } : account)),
+          // Clients name the accounts they may use: the same account stays open to them under its new name.
+          clients: state.clients.map((client) => (client.accounts?.includes(name) ? { ...client, accounts: client.accounts.map((known) => (known === name ? to : known)) } : client)),
+        };
+      });
+      return show(id);
     },
     'accounts.pause': ({ name }) => change(name, (account) => ({ ...account, paused: true })),
     'accounts.resume': ({ name }) => change(name, (account) => ({ ...account, paused: false })),
@@ -99,34 +108,47 @@ async function addAccount(params: ControlParams<'accounts.add'>, deps: AccountDe
   const adapter = adapterFor(params.kind);
   const told = adapter.identify(params.credential);
   const state = deps.state.read();
-  const twin = state.accounts.find((account) => told !== null && isSameIdentity(account, told.identity) && account.kind === params.kind);
-  if (twin) throw new ControlError('exists', `That sign-in is account "${twin.name}" already; relay keys login ${twin.name} renews it.`);
+  const isTwin = (account: Account): boolean => told !== null && isSameIdentity(account, told.identity) && account.kind === params.kind;
+  const twin = state.accounts.find(isTwin);
+  if (twin) throw twinError(twin);
   const isSecondChatGpt = params.kind === 'chatgpt' && state.accounts.some(({ kind }) => kind === 'chatgpt');
   if (isSecondChatGpt && state.termsAcceptedAt === null && !params.acceptTerms) throw new ControlError('terms', SEVERAL_ACCOUNTS_NOTICE);
   const now = deps.clock.now();
-  const account: Account = {
-    id: `acc_${Buffer.from(deps.random.bytes(8)).toString('hex')}`,
-    name: params.name ?? freeName(state.accounts, told?.identity.email?.split('@')[0] ?? params.provider),
-    provider: params.provider,
-    kind: params.kind,
-    priority: params.priority ?? adapter.defaultPriority,
-    baseUrl: params.baseUrl,
-    wire: params.wire,
-    plan: told?.plan ?? null,
-    identity: told?.identity ?? null,
-    paused: false,
-    needsLogin: null,
-    createdAt: now,
-  };
-  if (state.accounts.some(({ name }) => name === account.name)) {
-    throw new ControlError('exists', `There is an account "${account.name}" already; relay keys login ${account.name} renews its sign-in.`);
-  }
-  await store(account.id, params.credential, deps);
-  await deps.state.update((current) => ({
-    ...current,
-    accounts: [...current.accounts, account],
-    termsAcceptedAt: isSecondChatGpt ? (current.termsAcceptedAt ?? now) : current.termsAcceptedAt,
-  }));
+  const id = `acc_${Buffer.from(deps.random.bytes(8)).toString('hex')}`;
+  await store(id, params.credential, deps);
+  const added = deps.state.update((current) => {
+    // Looked at again with nothing in between: two may be added at once.
+    const known = current.accounts.find((other) => other.name === params.name || isTwin(other));
+    if (known && isTwin(known)) throw twinError(known);
+    if (known) throw new ControlError('exists', `There is an account "${known.name}" already; relay keys login ${known.name} renews its sign-in.`);
+    const account: Account = {
+      id,
+      name: params.name ?? freeName(current.accounts, told?.identity.email?.split('@')[0] ?? params.provider),
+      provider: params.provider,
+      kind: params.kind,
+      priority: params.priority ?? adapter.defaultPriority,
+      baseUrl: params.baseUrl,
+      wire: params.wire,
+      plan: told?.plan ?? null,
+      identity: told?.identity ?? null,
+      paused: false,
+      needsLogin: null,
+      createdAt: now,
+    };
+    return {
+      ...current,
+      accounts: [...current.accounts, account],
+      termsAcceptedAt: isSecondChatGpt ? (current.termsAcceptedAt ?? now) : current.termsAcceptedAt,
+    };
+  });
+  const account = await added.then(
+    (current) => current.accounts.find((known) => known.id === id),
+    async (error: unknown) => {
+      await deps.credentials.delete(id).catch(() => false);
+      throw error;
+    },
+  );
+  if (account === undefined) throw new ControlError('not_found', 'The account was removed while it was added.');
   const test = params.verify ? await deps.test(account) : null;
   // A sign-in is kept all the same: the check may have spent its refresh token, and the new one must not be lost.
   if (test !== null && !test.ok && params.credential.kind !== 'oauth') {
@@ -134,6 +156,10 @@ async function addAccount(params: ControlParams<'accounts.add'>, deps: AccountDe
     throw new ControlError('invalid', `Not added: ${test.detail}. Mend that, or add it unchecked with --no-verify.`);
   }
   return { account: await show(account.id), test };
+}
+
+function twinError({ name }: Account): ControlError {
+  return new ControlError('exists', `That sign-in is account "${name}" already; relay keys login ${name} renews it.`);
 }
 
 /** Takes an account and all that is kept of it out of Relay. */

@@ -4,11 +4,14 @@ import type { Client, ClientKey } from '../core/client.ts';
 import type { ControlParams } from '../core/control-messages.ts';
 import type { Clock, CredentialStore, Random, StateStore } from '../core/ports.ts';
 import { CredentialStoreError } from '../core/ports.ts';
+import { DAY_MS } from '../core/units.ts';
 import type { ClientView, ControlHandlers, IssuedKey } from './control.ts';
 import { ControlError } from './control.ts';
 
 const KEY_BYTES = 32;
 const KEY_PREFIX = 'sk-relay-';
+/** How long a revoked client is still listed. */
+const REVOKED_KEPT_MS = 7 * DAY_MS;
 
 export interface ClientDeps {
   readonly state: StateStore;
@@ -100,7 +103,9 @@ async function addClient(params: ControlParams<'clients.add'>, deps: ClientDeps)
     if (state.clients.some((other) => other.name === client.name && other.revokedAt === null)) {
       throw new ControlError('exists', `There is a client "${client.name}" already; relay clients rotate ${client.name} makes it a new key.`);
     }
-    return { ...state, clients: [...state.clients, client] };
+    // Programs started with a key of their own leave a revoked one behind each time.
+    const kept = state.clients.filter(({ revokedAt }) => revokedAt === null || revokedAt > client.createdAt - REVOKED_KEPT_MS);
+    return { ...state, clients: [...kept, client] };
   });
   return { ...view(client), key };
 }
