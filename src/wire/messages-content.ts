@@ -9,7 +9,7 @@ export function blocksOf(content: JsonValue | undefined, at: string): readonly J
   if (content === undefined || content === null) return [];
   if (typeof content === 'string') return [{ type: 'text', text: content }];
   if (!Array.isArray(content)) refuseType(at, 'a string or an array of blocks');
-  return content.map((block, index) => (typeof block === 'string' ? { type: 'text', text: block } : requireObject(block, `${at}[${index}]`)));
+  return content.map((block, index) => requireObject(block, `${at}[${index}]`));
 }
 
 /** What a person or a tool showed, as Responses input parts. Empty text says nothing and is left out. */
@@ -36,7 +36,8 @@ export function blockToParts(block: JsonObject, at: string, notes: RequestNotes)
 
 /** A tool's result as the output of its call: plain text where it is only text, else a list of parts. */
 export function resultOutput(block: JsonObject, at: string, notes: RequestNotes): string | JsonObject[] {
-  const parts = blocksOf(block['content'], `${at}.content`).flatMap((inner, index) => blockToParts(inner, `${at}.content[${index}]`, notes));
+  const within = `${at}.content`;
+  const parts = blocksOf(block['content'], within).flatMap((inner, index) => blockToParts(inner, `${within}[${index}]`, notes));
   const texts = parts.map((part) => stringAt(part, 'text'));
   const failed = block['is_error'] === true;
   if (!texts.every((text) => text !== undefined)) return failed ? [{ type: 'input_text', text: 'Error:' }, ...parts] : parts;
@@ -63,7 +64,7 @@ function imagePart(source: JsonObject, at: string): JsonObject {
 function sourceUrl(source: JsonObject, at: string): string {
   switch (source['type']) {
     case 'base64':
-      return tidyDataUrl(`data:${requireString(source['media_type'], `${at}.media_type`)};base64,${requireString(source['data'], `${at}.data`)}`);
+      return base64Url(requireString(source['media_type'], `${at}.media_type`), requireString(source['data'], `${at}.data`));
     case 'url':
       return requireString(source['url'], `${at}.url`);
     case 'file':
@@ -72,6 +73,10 @@ function sourceUrl(source: JsonObject, at: string): string {
     default:
       refuseValue(`${at}.type`, 'it must be "base64" or "url".');
   }
+}
+
+function base64Url(mediaType: string, data: string): string {
+  return tidyDataUrl(`data:${mediaType};base64,${data}`);
 }
 
 function documentParts(block: JsonObject, at: string, notes: RequestNotes): JsonObject[] {

@@ -37,7 +37,8 @@ function tokensOf(value: JsonValue | undefined, depth: number): number {
   const source = objectAt(value, 'source');
   if (value['type'] === 'image') return IMAGE_TOKENS;
   if (value['type'] === 'redacted_thinking') return 0;
-  if (value['type'] === 'document' && source?.['type'] === 'base64') return (stringAt(source, 'data')?.length ?? 0) / FILE_CHARACTERS_PER_TOKEN;
+  const isFile = value['type'] === 'document' && source?.['type'] === 'base64';
+  if (isFile) return (stringAt(source, 'data')?.length ?? 0) / FILE_CHARACTERS_PER_TOKEN;
   return Object.entries(value).reduce(
     (sum, [key, member]) => sum + (isUntold(key, member) ? 0 : textTokens(key) + tokensOf(member, depth + 1)),
     FRAME_TOKENS,

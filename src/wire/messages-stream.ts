@@ -23,19 +23,14 @@ function createStream(plan: AnswerPlan, deps: PassageDeps): EventTeller {
   let out: Uint8Array[] = [];
   const told = tellVia(plan, deps, (event) => out.push(writeResponsesEvent(event)));
   const { seen } = told.teller;
-  const drain = (): readonly Uint8Array[] => {
-    const pieces = out;
-    out = [];
-    return pieces;
-  };
   return {
     ...told.teller,
-    drain,
-    finish() {
-      if (seen.failure) return [messagesErrorFrame(bodyOfFailure(seen.failure))];
-      const end = told.terminal().map(writeResponsesEvent);
-      return [...drain(), ...end];
+    drain() {
+      const pieces = out;
+      out = [];
+      return pieces;
     },
+    finish: () => (seen.failure ? [messagesErrorFrame(bodyOfFailure(seen.failure))] : told.terminal().map(writeResponsesEvent)),
     errorFrame: messagesErrorFrame,
   };
 }
@@ -104,6 +99,7 @@ function fromChat(plan: AnswerPlan, deps: PassageDeps, message: MessageEvents): 
   const step = (work: () => void): void => {
     const { meaningful } = seen;
     work();
+    if (seen.terminal !== null && seen.failure === null) message.take(hub.terminal());
     seen.meaningful = meaningful;
     noteMessage(seen, message);
   };
@@ -116,10 +112,7 @@ function fromChat(plan: AnswerPlan, deps: PassageDeps, message: MessageEvents): 
       items: () => hub.items(),
       response: () => null,
     },
-    terminal() {
-      if (message.ended === null) message.take(hub.terminal());
-      return message.terminal();
-    },
+    terminal: () => message.terminal(),
   };
 }
 

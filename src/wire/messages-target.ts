@@ -1,5 +1,5 @@
 import type { JsonObject, JsonValue } from '../core/json.ts';
-import { arrayAt, objectAt, stringAt } from '../core/json.ts';
+import { arrayAt, numberAt, objectAt, stringAt } from '../core/json.ts';
 import type { MessagesOrigin } from '../core/relay-request.ts';
 import type { ClientCall, PreparedRequest, RequestMemory, Target } from './prepared-request.ts';
 import { refuseParameter } from './refuse-request.ts';
@@ -7,18 +7,23 @@ import { withMembers } from './unless-same.ts';
 
 /** The hub's words for what a Messages client knows by another. */
 const CLIENT_NAMES: Readonly<Record<string, string>> = {
-  max_output_tokens: 'max_tokens', 'reasoning.effort': 'output_config.effort', reasoning_effort: 'output_config.effort', text: 'output_config.format',
-  parallel_tool_calls: 'tool_choice.disable_parallel_tool_use',
+  max_output_tokens: 'max_tokens', 'reasoning.effort': 'output_config.effort', reasoning_effort: 'output_config.effort',
+  text: 'output_config.format', parallel_tool_calls: 'tool_choice.disable_parallel_tool_use',
 };
+
+/** The least the Responses API takes for `max_output_tokens` (OpenAPI 2.3.0, 2026-08); Claude Code asks for 1 to see whether it may. */
+const LEAST_OUTPUT_TOKENS = 16;
 
 /** Prepares a call of the hub's, as for any client. */
 type Prepare = (call: ClientCall, target: Target, memory: RequestMemory) => PreparedRequest;
 
 /** Prepares a Messages client's call, whose body is in the hub's words already, for one upstream. */
-export function prepareMessages(call: ClientCall, origin: MessagesOrigin, target: Target, memory: RequestMemory, prepare: Prepare): PreparedRequest {
+export function prepareMessages(
+  call: ClientCall, origin: MessagesOrigin, target: Target, memory: RequestMemory, prepare: Prepare,
+): PreparedRequest {
   const [refused] = target.strict ? origin.dropped : [];
   if (refused !== undefined) refuseParameter(refused, 'Leave it out, or set "strict" to false to have it dropped.');
-  const asked = bodyFor(origin.thinking === 'off' ? withReplay(call.body, memory) : call.body, origin, target);
+  const asked = bodyFor(withLimit(origin.thinking === 'off' ? withReplay(call.body, memory) : call.body, target), origin, target);
   const prepared = prepare({ ...call, body: asked.body }, target, memory);
   const { answer } = prepared;
   const toolNames = Object.fromEntries(Object.entries(origin.toolNames).map(([sent, name]) => [sent, { name, namespace: null }]));
@@ -26,8 +31,14 @@ export function prepareMessages(call: ClientCall, origin: MessagesOrigin, target
     ...prepared,
     // The client's bytes are in another protocol's words: they never go out as they came.
     changed: true,
-    dropped: [...new Set([...origin.dropped, ...asked.dropped, ...prepared.dropped.map(clientName)])].toSorted(),
-    answer: { ...answer, messages: origin, stop: origin.stop, toolNames: { ...answer.toolNames, ...toolNames }, callIds: { ...answer.callIds, ...origin.callIds } },
+    dropped: [...new Set([...origin.dropped, ...asked.dropped, ...raised(call.body, asked.body), ...prepared.dropped.map(clientName)])].toSorted(),
+    answer: {
+      ...answer,
+      messages: origin,
+      stop: origin.stop,
+      toolNames: { ...answer.toolNames, ...toolNames },
+      callIds: { ...answer.callIds, ...origin.callIds },
+    },
   };
 }
 
@@ -36,7 +47,9 @@ export function prepareMessages(call: ClientCall, origin: MessagesOrigin, target
  * tells summaries to verified organizations only. An effort is not said to an upstream of which nobody knows whether it
  * reasons: several refuse the word, and Messages clients send it with every model.
  */
-function bodyFor(body: JsonObject, { thinking }: MessagesOrigin, target: Target): { readonly body: JsonObject; readonly dropped: readonly string[] } {
+function bodyFor(
+  body: JsonObject, { thinking }: MessagesOrigin, target: Target,
+): { readonly body: JsonObject; readonly dropped: readonly string[] } {
   const reasoning = objectAt(body, 'reasoning') ?? {};
   if (target.dialect === 'codex') {
     const summary = reasoning['summary'] ?? (thinking === 'shown' ? 'auto' : undefined);
@@ -48,6 +61,17 @@ function bodyFor(body: JsonObject, { thinking }: MessagesOrigin, target: Target)
   const { effort: _, ...rest } = reasoning;
   const without = withMembers(body, { reasoning: Object.keys(rest).length > 0 ? rest : undefined });
   return { body: without, dropped: effort === 'none' ? [] : ['output_config.effort'] };
+}
+
+function withLimit(body: JsonObject, { wire, dialect }: Target): JsonObject {
+  const asked = numberAt(body, 'max_output_tokens');
+  if (asked === undefined || asked >= LEAST_OUTPUT_TOKENS || wire === 'chat' || dialect === 'codex') return body;
+  return { ...body, max_output_tokens: LEAST_OUTPUT_TOKENS };
+}
+
+function raised(before: JsonObject, after: JsonObject): readonly string[] {
+  const [asked, sent] = [numberAt(before, 'max_output_tokens'), numberAt(after, 'max_output_tokens')];
+  return asked === sent ? [] : [`max_tokens:${asked}->${sent}`];
 }
 
 /** Reasoning that stood before a call, put back for a client that was not given it. Each item goes in once. */

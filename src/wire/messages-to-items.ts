@@ -5,8 +5,11 @@ import { openThought } from './messages-thinking.ts';
 import { refuseRequest, refuseValue, requireArray, requireObject, requireString } from './refuse-request.ts';
 import type { RequestNotes } from './request-notes.ts';
 
-/** Claude Code's first system block names its build and changes with the request, which no prompt cache survives (2.1.330, observed 2026-11). */
+/** Claude Code's first system block names its build, and earlier ones each request: no prompt cache survives that (2.1, 2026). */
 const BILLING_BLOCK = /^x-anthropic-billing-header:/;
+
+/** Calls and results of tools that Anthropic's API runs itself. */
+const RUN_BY_API = /^(?:server_tool_use|mcp_tool_use|[a-z_]+_tool_result)$/;
 
 interface Conversation {
   readonly notes: RequestNotes;
@@ -25,7 +28,10 @@ export function systemItems(system: JsonValue | undefined, notes: RequestNotes):
 /** A Messages conversation as Responses input items, in order and in place. Refuses what no item can say. */
 export function messagesToItems(messages: readonly JsonValue[], notes: RequestNotes): JsonObject[] {
   const conversation: Conversation = { notes, items: [], calls: new Set() };
-  for (const [index, value] of messages.entries()) addMessage(conversation, requireObject(value, `messages[${index}]`), `messages[${index}]`);
+  for (const [index, value] of messages.entries()) {
+    const at = `messages[${index}]`;
+    addMessage(conversation, requireObject(value, at), at);
+  }
   // An upstream begins a new message where the client had begun one for it.
   if (stringAt(messages.at(-1), 'role') === 'assistant') notes.drop('messages:prefill', `messages[${messages.length - 1}].role`);
   return conversation.items;
@@ -70,7 +76,8 @@ function addSpeaker({ notes, items, calls }: Conversation, role: 'user' | 'syste
     flush();
     const id = requireString(block['tool_use_id'], `${where}.tool_use_id`);
     if (!calls.has(id)) {
-      refuseRequest(`${where}.tool_use_id`, `${where}: unexpected tool_use_id '${id.slice(0, 80)}': no tool_use block before it has this id.`);
+      const said = `unexpected tool_use_id '${id.slice(0, 80)}': no tool_use block before it has this id.`;
+      refuseRequest(`${where}.tool_use_id`, `${where}: ${said}`);
     }
     items.push({ type: 'function_call_output', call_id: notes.callId(id), output: resultOutput(block, where, notes) });
   }
@@ -117,7 +124,7 @@ function assistantItem(block: JsonObject, at: string, notes: RequestNotes): Json
       };
     }
     default:
-      if (!/^(?:server_tool_use|mcp_tool_use|mcp_tool_result|.+_tool_result)$/.test(type)) notes.drop(`content:${type.slice(0, 64)}`, `${at}.type`);
+      if (!RUN_BY_API.test(type)) notes.drop(`content:${type.slice(0, 64)}`, `${at}.type`);
       return undefined;
   }
 }

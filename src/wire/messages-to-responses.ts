@@ -15,10 +15,12 @@ const READ_ELSEWHERE = [
   'output_config', 'output_format', 'service_tier', 'speed', 'metadata',
 ];
 /** Dropped without a word: no answer differs by them where nothing is cached or edited by name. */
-const WITHOUT_EFFECT = ['cache_control', 'context_management', 'betas', 'anthropic_beta', 'anthropic_version', 'diagnostics', 'user_profile_id'];
+const WITHOUT_EFFECT = ['cache_control', 'context_management', 'betas', 'anthropic_beta', 'anthropic_version', 'diagnostics'];
 
 /** A thinking budget's tokens, as the effort that spends about so much. */
-const BUDGET_EFFORTS: readonly (readonly [below: number, effort: string])[] = [[4_096, 'low'], [16_384, 'medium'], [Number.POSITIVE_INFINITY, 'high']];
+const BUDGET_EFFORTS: readonly (readonly [below: number, effort: string])[] = [
+  [4_096, 'low'], [16_384, 'medium'], [Number.POSITIVE_INFINITY, 'high'],
+];
 
 /** No strict schema may be nested deeper (OpenAI's guide, 2026-11: 10 levels, each of a few JSON objects). */
 const DEEPEST_SCHEMA = 64;
@@ -112,7 +114,9 @@ function reasoning(body: JsonObject, thinking: MessagesOrigin['thinking']): Json
   const summary = asked?.['display'] === 'summarized' ? 'auto' : undefined;
   const reasons = thinking !== 'off' || (effort !== undefined && effort !== 'none');
   return {
-    ...((effort !== undefined || summary !== undefined) && { reasoning: { ...(effort !== undefined && { effort }), ...(summary !== undefined && { summary }) } }),
+    ...((effort !== undefined || summary !== undefined) && {
+      reasoning: { ...(effort !== undefined && { effort }), ...(summary !== undefined && { summary }) },
+    }),
     ...(reasons && { include: ['reasoning.encrypted_content'] }),
   };
 }

@@ -1,5 +1,5 @@
-import type { JsonObject, JsonValue } from '../core/json.ts';
-import { arrayAt, isJsonObject, objectAt, stringAt } from '../core/json.ts';
+import type { JsonObject } from '../core/json.ts';
+import { arrayAt, objectAt, stringAt } from '../core/json.ts';
 import { refuseTool, refuseValue, requireArray, requireObject, requireString } from './refuse-request.ts';
 import type { RequestNotes } from './request-notes.ts';
 import { functionParameters } from './request-to-responses-tools.ts';
@@ -134,5 +134,5 @@ function choiceToHub(choice: JsonObject | undefined, tools: ReadonlyMap<string, 
 }
 
 function withoutNulls(members: JsonObject): JsonObject {
-  return Object.fromEntries(Object.entries(members).filter((entry): entry is [string, JsonValue] => entry[1] !== null && !isJsonObject(entry[1])));
+  return Object.fromEntries(Object.entries(members).filter(([, value]) => value !== null));
 }

@@ -16,8 +16,10 @@ export function usageToMessages(usage: JsonObject | null, size: CountedSize): Js
   if (usage === null) return messagesUsage(size.inputTokens, estimateOutputTokens(size.outputCharacters), 0, 0);
   const details = objectAt(usage, 'input_tokens_details');
   const input = count(usage, 'input_tokens');
-  const read = Math.min(input, count(details, 'cached_tokens'));
-  const written = Math.min(input - read, count(details, 'cache_write_tokens'));
+  // One token at least stays outside: clients take 0 for "not told" and go on with what the start of the message said.
+  const most = Math.max(0, input - 1);
+  const read = Math.min(most, count(details, 'cached_tokens'));
+  const written = Math.min(most - read, count(details, 'cache_write_tokens'));
   return messagesUsage(input - read - written, count(usage, 'output_tokens'), read, written);
 }
 
