@@ -6,6 +6,7 @@ import type { JsonObject } from '../core/json.ts';
 import { createControl } from '../control/create-control.ts';
 import { ControlError } from '../control/control.ts';
 import { modelViews, providerViews, servedModels } from '../daemon/control-reads.ts';
+import { answerWhy } from '../daemon/why.ts';
 import { openWorkshop } from '../daemon/workshop.ts';
 import type { ControlConnection } from '../io/connect-control.ts';
 import { connectControl } from '../io/connect-control.ts';
@@ -117,6 +118,7 @@ export async function openControl(context: CommandContext, work: (access: Contro
       'usage.report': (query) => ledger.report(query),
       'requests.list': (query) => ledger.list(query),
       'requests.get': ({ id }) => ledger.request(id),
+      'routing.why': async (asked) => answerWhy(asked, { settings: () => settings, state: () => state.read(), pool: workshop.pool, clock: context.clock }),
       'live.snapshot': () => Promise.resolve({ daemon: null, running: [], accounts: workshop.pool.views() }),
     });
     try {

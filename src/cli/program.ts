@@ -18,6 +18,7 @@ import { registerRun } from './run.ts';
 import { registerShow } from './show.ts';
 import { registerUsage, runUsage, wantsScreen } from './usage.ts';
 import { VERSION } from './version.ts';
+import { registerWhy } from './why.ts';
 
 /** Builds the program: every command registered, nothing loaded that only one of them needs. */
 export function createProgram(context: CommandContext): Command {
@@ -57,6 +58,7 @@ Examples:
     const { runShow } = await import('./show.ts');
     await openLedger(context, (data) => runShow(id, options, context, data));
   });
+  registerWhy(program, context);
   registerLedger(program, context);
   registerConfig(program, context);
   for (const command of program.commands) inheritSettings(command, program);

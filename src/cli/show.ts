@@ -4,6 +4,7 @@ import { CommandError, EXIT } from '../core/errors.ts';
 import { printable } from '../core/printable.ts';
 import type { CloseRecord, JournalLine } from '../core/record.ts';
 import { explainRequest } from '../tui/explain-request.ts';
+import { changeWords, recordedChanges } from './choice-words.ts';
 import type { CommandContext } from './context.ts';
 import { writeLines } from './table.ts';
 import type { UsageData } from './usage-data.ts';
@@ -36,7 +37,9 @@ Examples:
 export async function runShow(id: string, options: ShowOptions, context: CommandContext, data: UsageData): Promise<void> {
   const record = await findRequest(id, data);
   if (options.json) return context.stdout.write(`${JSON.stringify(record)}\n`);
-  await writeLines(context.stdout, explainRequest(record, { timeZone: context.timeZone, width: context.stdout.columns }));
+  const { client, route } = record;
+  const changes = (route === null ? [] : recordedChanges(route)).map((change) => changeWords(change, { client, now: null }));
+  await writeLines(context.stdout, explainRequest(record, { timeZone: context.timeZone, width: context.stdout.columns, changes }));
 }
 
 /** The request of this id, of the only recent one it is the beginning or end of, or the `last`. Throws when none is. */

@@ -3,7 +3,7 @@ import type { ControlMethod, ControlParams } from '../core/control-messages.ts';
 import type { LiveRequest } from '../core/ports.ts';
 import type { CloseRecord, JournalLine } from '../core/record.ts';
 import type { EpochMs } from '../core/units.ts';
-import type { AccountView, StatusView, UsageReport } from '../core/views.ts';
+import type { AccountView, StatusView, UsageReport, WhyReport } from '../core/views.ts';
 
 /** A client as people see it: no digests. */
 export interface ClientView extends Omit<Client, 'keys'> {
@@ -67,6 +67,7 @@ interface Results {
   'usage.report': UsageReport;
   'requests.list': readonly JournalLine<CloseRecord>[];
   'requests.get': JournalLine<CloseRecord> | null;
+  'routing.why': WhyReport;
   'live.snapshot': LiveSnapshot;
 }
 

@@ -1,4 +1,5 @@
 import type { AccountHealth, AccountState } from './account.ts';
+import type { CandidateRecord } from './record.ts';
 import type { EpochMs, NanoUsd } from './units.ts';
 
 /** An account as `keys list --json`, the TUI and `/relay/v1/accounts` show it. Holds nothing secret. */
@@ -108,4 +109,49 @@ export interface UsageReport {
   readonly by: readonly UsageDimension[];
   readonly totals: UsageTotals;
   readonly groups: readonly UsageGroup[];
+}
+
+/** A routing decision for a request that is not sent, as `why --json` shows it. */
+export interface WhyReport {
+  readonly asked: string;
+  readonly client: string | null;
+  readonly strategy: string;
+  /** The models the name stands for, in the order they would be tried; the first with an account serves. */
+  readonly models: readonly WhyModel[];
+  /** What the client would be told instead of an answer; null when somebody serves. */
+  readonly refusal: { readonly status: number; readonly code: string; readonly message: string } | null;
+}
+
+/** The decision for one model. */
+export interface WhyModel {
+  readonly model: string;
+  readonly effort: string | null;
+  readonly tier: string | null;
+  /** Who would serve; null when nobody can. */
+  readonly account: string | null;
+  /** When somebody may serve by itself, while nobody can. */
+  readonly waitUntil: EpochMs | null;
+  readonly candidates: readonly WhyCandidate[];
+  readonly changes: readonly ChoiceChange[];
+}
+
+/** One account as it stood in the decision. */
+export interface WhyCandidate extends CandidateRecord {
+  readonly provider: string;
+  /** The cooldown's own word, where one is the cause. */
+  readonly reason: string | null;
+}
+
+/** One change under which another account would have been chosen. */
+export interface ChoiceChange {
+  readonly change: 'strategy' | 'priority' | 'part' | 'resume' | 'login' | 'unlock' | 'wake' | 'wait' | 'slot' | 'paid-overflow' | 'allow';
+  /** Who would be chosen then. */
+  readonly account: string;
+  /** The other strategy, the priority, or the part's name. */
+  readonly to?: string;
+  /** Of a part: what it was, and what it would have to be, 0-1. */
+  readonly from?: number;
+  readonly needed?: number;
+  /** When it comes about by itself. */
+  readonly until?: EpochMs | null;
 }

@@ -6,6 +6,7 @@ import type { ControlReads } from '../control/create-control.ts';
 import { findRequest, queryRequests } from '../storage/query.ts';
 import { modelViews, providerViews, servedModels } from './control-reads.ts';
 import type { Parts } from './parts.ts';
+import { answerWhy } from './why.ts';
 
 /** What the running daemon knows of itself beside its parts. */
 export interface DaemonFacts {
@@ -49,6 +50,7 @@ export function daemonReads(parts: Parts, facts: DaemonFacts): ControlReads {
     'usage.report': async (query) => reportUsage(ledger.totals.read(), query),
     'requests.list': (query) => listRequests(home, query),
     'requests.get': ({ id }) => findRequest(home, id),
+    'routing.why': async (asked) => answerWhy(asked, { settings: settings.current, state: () => state.read(), pool: workshop.pool, clock: facts.clock }),
     'live.snapshot': async () => ({
       daemon: { state: facts.state(), url: facts.url, startedAt: parts.startedAt }, running: live.running(), accounts: workshop.pool.views(),
     }),

@@ -1,8 +1,8 @@
-import type { Client } from '../core/client.ts';
 import { RelayError } from '../core/errors.ts';
 import type { Failure } from '../core/failure.ts';
 import { stringAt } from '../core/json.ts';
 import type { Log } from '../core/ports.ts';
+import type { Cost, TokenCounts } from '../core/record.ts';
 import type { Headers, RelayRequest } from '../core/relay-request.ts';
 import { priceRequest } from '../accounting/price.ts';
 import { adapterFor } from '../providers/registry.ts';
@@ -11,17 +11,18 @@ import { giveUpError } from '../routing/give-up.ts';
 import type { StickyKey } from '../routing/sticky-key.ts';
 import { stickyKeys } from '../routing/sticky-key.ts';
 import type { Admission } from './admission.ts';
+import type { Choices } from './allowed-choices.ts';
+import { allowedChoices } from './allowed-choices.ts';
 import { answerHeaders } from './answer-headers.ts';
 import { startJourney } from './journey.ts';
 import type { Journey } from './journey.ts';
 import { modelsOf } from './catalogue.ts';
+import { priceTokens } from './meter.ts';
 import type { RelayedAnswer, RelayResult } from './relayed-answer.ts';
 import type { ModelChoice } from './resolve-model.ts';
-import { matchesGlob, resolveModel } from './resolve-model.ts';
-import { orderChoices } from './order-choices.ts';
 import type { PreludeSink } from './prelude.ts';
 import { createPrelude } from './prelude.ts';
-import type { AnswerEnd, TicketDeps } from './ticket.ts';
+import type { AnswerEnd, RunningAttempt, TicketDeps } from './ticket.ts';
 import { openTicket } from './ticket.ts';
 import type { ModelResult, TryModelDeps } from './try-model.ts';
 import { tryModel } from './try-model.ts';
@@ -53,11 +54,12 @@ export async function relayRequest(request: RelayRequest, deps: RelayDeps, signa
     };
   };
   try {
-    const choices = allowedChoices(request, deps);
+    const choices = journalableChoices(request, deps);
     deps.retries.requested();
     const lease = await deps.admission.enter({ request, model: choices[0].id, price: (tokens) => estimatePrice(choices[0], tokens, deps) }, signal);
     ticket.onSettle(({ record }) => lease.end(record));
     ticket.admitted();
+    if (lease.reserved !== null) ticket.reserve(lease.reserved, (attempt, input) => priceInput(attempt, input, deps));
     const result = await tryChoices(journey, choices, deps);
     if (result.kind === 'open') return { ok: true, answer: relayedAnswer(journey, result, deps) };
     if (result.kind === 'abandoned') return await abandon(journey);
@@ -91,30 +93,12 @@ async function abandon({ ticket, signal }: Journey): Promise<RelayResult> {
   return { ok: false, error, headers: {} };
 }
 
-type Choices = readonly [ModelChoice, ...ModelChoice[]];
-
-/** The models to try, in order. Throws when nobody serves the name, the client may not use it, or nothing can be journaled. */
-function allowedChoices({ model, client }: RelayRequest, deps: RelayDeps): Choices {
+/** The models to try, in order. Throws as {@link allowedChoices}, and while nothing can be journaled. */
+function journalableChoices(request: RelayRequest, deps: RelayDeps): Choices {
   if (deps.storageState() === 'full') {
     throw new RelayError('storage_unavailable', 'The ledger cannot be written (disk full?), so nothing is served; make room and try again.', { retryAfterSeconds: 5 });
   }
-  const config = deps.settings();
-  const state = deps.state();
-  if (state.accounts.length === 0) throw new RelayError('no_account', 'No account is set up yet. Add one with: relay keys add');
-  const serves = (id: string): boolean => state.accounts.some((account) => modelsOf(account, state, config)?.some((known) => known.id === id) ?? true);
-  const resolved = resolveModel(model, client.env, config.models, { serves });
-  if (resolved.choices.length === 0) {
-    throw new RelayError('model_not_found', `The model "${printable(model)}" is not served by any account. relay models lists those that are; models.aliases in config.json can name it.`, { param: 'model' });
-  }
-  const [first, ...rest] = orderChoices(resolved, deps.pool, deps.clock.now()).filter(({ id }) => mayUse(client, id));
-  if (first === undefined) {
-    throw new RelayError('insufficient_scope', `Client "${client.name}" may not use the model "${printable(model)}"; relay clients set ${client.name} --models … allows it.`, { param: 'model' });
-  }
-  return [first, ...rest];
-}
-
-function mayUse({ models }: Client, id: string): boolean {
-  return models === null || models.some((glob) => matchesGlob(glob, id));
+  return allowedChoices(request, deps);
 }
 
 /** Same-model accounts first, all of them; then the next model, if there is one. */
@@ -197,6 +181,11 @@ function rememberAnswer({ request }: Journey, responseId: string | null, account
   if (key !== undefined) deps.sessions.remember([key], accountId, deps.clock.now());
 }
 
+/** What the input alone costs at the account it goes to. */
+function priceInput({ account, model }: RunningAttempt, tokens: TokenCounts, { settings, clock }: RelayDeps): Cost {
+  return priceTokens({ account, model, tier: null, at: clock.now(), tokens, upstreamCost: null }, settings());
+}
+
 function estimatePrice(choice: ModelChoice, tokens: Parameters<typeof priceRequest>[0]['tokens'], { state, settings, clock }: RelayDeps) {
   const server = state().accounts.find((account) => modelsOf(account, state(), settings())?.some(({ id }) => id === choice.id) ?? true);
   return priceRequest({
@@ -210,8 +199,4 @@ function estimatePrice(choice: ModelChoice, tokens: Parameters<typeof priceReque
     billing: server === undefined ? 'api' : adapterFor(server.kind).billing,
     upstreamCost: null,
   });
-}
-
-function printable(text: string): string {
-  return text.replace(/[^\x20-\x7e]/g, '?').slice(0, 100);
 }

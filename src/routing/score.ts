@@ -69,6 +69,25 @@ export function scoreOf(parts: ScoreParts, strategy: Strategy, weights: Readonly
   return total <= 0 ? 0 : sum / total;
 }
 
+/** Parts as a journal keeps them; null where one is missing. */
+export function scorePartsFrom(parts: Readonly<Record<string, number>> | undefined): ScoreParts | null {
+  const { headroom: room, lapse, load, speed, reliability, cost } = parts ?? {};
+  if (room === undefined || lapse === undefined || load === undefined || speed === undefined || reliability === undefined || cost === undefined) return null;
+  return { headroom: room, lapse, load, speed, reliability, cost };
+}
+
+/** All strategies. */
+export const STRATEGIES: readonly Strategy[] = ['balanced', 'drain-soonest', 'priority', 'cheapest', 'fastest', 'round-robin'];
+
+/** The share (0-1) a part has in a score; 0 for a name that is none. */
+export function partWeight(part: string, strategy: Strategy, weights: Readonly<Record<string, number>>): number {
+  const own = WEIGHTS[strategy];
+  const weightOf = (name: keyof ScoreParts): number => weights[name] ?? own[name];
+  const total = PART_NAMES.reduce((sum, name) => sum + weightOf(name), 0);
+  const name = PART_NAMES.find((known) => known === part);
+  return name === undefined || total <= 0 ? 0 : weightOf(name) / total;
+}
+
 const PART_NAMES = ['headroom', 'lapse', 'load', 'speed', 'reliability', 'cost'] as const satisfies readonly (keyof ScoreParts)[];
 
 /**

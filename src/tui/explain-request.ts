@@ -11,6 +11,8 @@ import { planTable } from './table.ts';
 export interface Page {
   readonly timeZone: string;
   readonly width: number;
+  /** What would have changed the choice, a sentence each; none where nobody worked it out. */
+  readonly changes?: readonly string[];
 }
 
 const LABEL = 14;
@@ -24,6 +26,9 @@ export function explainRequest(record: FinishedRequest, page: Page): readonly Li
     ...heading(record, page),
     ...section('Attempts', attemptLines(record, page)),
     ...section('Route', routeLines(record, page)),
+    ...section('Otherwise', (page.changes ?? []).flatMap((change) => wrapWords(change, Math.max(20, Math.min(page.width, 120) - 4)).map((line, index) => [
+      span(index === 0 ? '  ' : '    '), span(line),
+    ]))),
     ...section('Tokens', tokenLines(record)),
     ...section('Cost', costLines(record)),
     ...section('Time', timeLines(record)),
