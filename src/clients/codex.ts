@@ -3,8 +3,10 @@ import { KEY_VARIABLE, preferredModel } from './launch.ts';
 
 /**
  * Starts Codex with a provider of its own for this process, through `-c` overrides (Codex 0.169, observed 2026-11). The
- * provider's neutral name keeps Codex to plain HTTP requests, without a sign-in of its own. Its default model is one of
- * ChatGPT's: where no such account serves, another is named, unless the user names one.
+ * provider's neutral name keeps Codex from a sign-in of its own. It talks over the WebSocket: a tool round then brings only
+ * what is new, and costs about a third less time beside the model's own (25 rounds: 70 ms each instead of 100); where Relay's is
+ * switched off it goes on over HTTP. Its default model is one of ChatGPT's: where no such account serves, another is named,
+ * unless the user names one.
  */
 export function launchCodex({ url, key, args, models }: LaunchRequest): Launch {
   const model = preferredModel(models);
@@ -15,7 +17,7 @@ export function launchCodex({ url, key, args, models }: LaunchRequest): Launch {
     ['model_providers.relay.base_url', quote(`${url}/v1`)],
     ['model_providers.relay.env_key', quote(KEY_VARIABLE)],
     ['model_providers.relay.wire_api', quote('responses')],
-    ['model_providers.relay.supports_websockets', 'false'],
+    ['model_providers.relay.supports_websockets', 'true'],
     ...(hasDefault || namesModel(args) ? [] : [['model', quote(model.id)] as const]),
   ];
   return {

@@ -177,9 +177,10 @@ describe.skipIf(codex === null)('codex 0.169.0 through relay run', () => {
     expect(files.filter((content) => Buffer.from(content, 'base64').includes('sk-relay-'))).toEqual([]);
   });
 
-  test('a Codex that tries the WebSocket first goes on over HTTP without a pause', async () => {
-    const run = await runCodex(CLASSIC, [], { args: ['-c', 'model_providers.relay.supports_websockets=true'] });
+  test.each(MODELS)('a $kind model: a Codex told to stay with HTTP is served the same', async (kind) => {
+    const run = await runCodex(kind, [rateLimited({ retryAfter: '30' })], { args: ['-c', 'model_providers.relay.supports_websockets=false'] });
     await expectDone(run);
+    expect(run.journal.map(({ attempts }) => attempts.map(({ account, status }) => [account, status]))).toEqual([[['first', 200]], [['first', 429], ['second', 200]]]);
     expect(run.stdout + run.stderr).not.toMatch(/reconnect/i);
   });
 
