@@ -27,6 +27,8 @@ export type BudgetOwner = { readonly client: string } | { readonly member: strin
 
 /** A request that was let in: what it holds until it is over. */
 export interface Lease {
+  /** What its budgets hold for it; null where it stands under none. */
+  readonly reserved: TokenCounts | null;
   /** Books what was used, gives back what was not, frees the slot. Only the first call counts. */
   readonly end: (record: CloseRecord) => void;
 }
@@ -97,6 +99,7 @@ export function createAdmission(deps: AdmissionDeps): Admission {
       book = admitted.book;
       let ended = false;
       return {
+        reserved: lines.length > 0 ? tokens : null,
         end(record) {
           if (ended) return;
           ended = true;

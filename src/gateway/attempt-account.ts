@@ -81,6 +81,7 @@ export async function attemptAccount(journey: Journey, target: Target, deps: Att
     : await deps.signIns.renew(account, endpoint.authUrl, target.stale);
   if (!signedIn.ok) return failed(signedIn.failure, null);
   const { credential } = signedIn;
+  journey.ticket.leaves();
   const result = await openAttempt(
     { request, account, credential, endpoint, adapter, prepared: withHonestChange(prepared, journey.request), model: choice.id, passage, prelude: journey.prelude, onFirstEvent: () => {} },
     { send: deps.send, clock: deps.clock, timeouts: config.timeouts, version: deps.version },

@@ -3,7 +3,7 @@ import type { RelayError } from '../core/errors.ts';
 import { statusToward } from '../core/errors.ts';
 import type { Failure, Phase } from '../core/failure.ts';
 import type { Clock, Journal, LiveRequest, LiveView, Log } from '../core/ports.ts';
-import type { AttemptRecord, CloseRecord, Cost, Outcome, RouteRecord, TokenCounts } from '../core/record.ts';
+import type { AttemptRecord, CloseRecord, Cost, OpenRecord, Outcome, RouteRecord, TokenCounts } from '../core/record.ts';
 import type { ClientWire } from '../core/provider-kind.ts';
 import type { RelayRequest } from '../core/relay-request.ts';
 import type { EpochMs } from '../core/units.ts';
@@ -28,13 +28,20 @@ export interface Metered {
   readonly inputBytes: number;
 }
 
+/** What an ended request used and cost; `unmetered` says why a whole answer has no tokens. */
+export interface MeterReading {
+  readonly tokens: TokenCounts | null;
+  readonly cost: Cost;
+  readonly unmetered?: string;
+}
+
 export interface TicketDeps {
   readonly clock: Clock;
   readonly journal: Journal;
   readonly live: LiveView;
   readonly log: Log;
   /** Tokens and cost of an ended request, from what was seen. */
-  readonly meter: (metered: Metered) => { readonly tokens: TokenCounts | null; readonly cost: Cost };
+  readonly meter: (metered: Metered) => MeterReading;
 }
 
 /** The attempt that is running or served, as the ticket knows it. */
@@ -57,7 +64,11 @@ export interface Ticket {
   drop(parameters: readonly string[]): void;
   /** The wait for a slot is over. */
   admitted(): void;
+  /** Budgets hold so much for the request: from its first attempt on it costs its input, whatever becomes of Relay. */
+  reserve(tokens: TokenCounts, priceInput: (attempt: RunningAttempt, input: TokenCounts) => Cost): void;
   begin(attempt: RunningAttempt): void;
+  /** The attempt is about to be sent. */
+  leaves(): void;
   /** The running attempt failed; it stands in the journal, the next may begin. */
   failed(failure: Failure): void;
   firstOutput(): void;
@@ -78,6 +89,7 @@ export function openTicket(request: RelayRequest, deps: TicketDeps): Ticket {
   let admittedAt: EpochMs | null = null;
   let firstOutputAt: EpochMs | null = null;
   let settled: Promise<void> | null = null;
+  let onFirstLeaving: ((attempt: RunningAttempt) => void) | null = null;
 
   deps.live.begin(request.id, (): LiveRequest => ({
     id: request.id,
@@ -131,6 +143,7 @@ export function openTicket(request: RelayRequest, deps: TicketDeps): Ticket {
       ...statusOf(end, { seen: last?.seen ?? null, hasBegun: firstOutputAt !== null, clientWire: request.clientWire }),
       attempts,
       tokens: metered?.tokens ?? null,
+      ...(metered?.unmetered !== undefined && { unmetered: metered.unmetered }),
       tier: { asked: askedTier(request), served: last?.seen.tier ?? null },
       cost: metered?.cost ?? { list: 0, charged: 0, price: null },
       ms: {
@@ -164,8 +177,19 @@ export function openTicket(request: RelayRequest, deps: TicketDeps): Ticket {
     admitted() {
       admittedAt ??= deps.clock.now();
     },
+    reserve(tokens, priceInput) {
+      onFirstLeaving = (attempt) => {
+        const record = openRecord(request, attempt, { now: deps.clock.now(), tokens, cost: priceInput(attempt, { ...tokens, output: 0, reasoning: 0 }) });
+        // Nobody waits for it: a crash before it is written loses a charge, not an answer. Its closing line tells of any trouble.
+        deps.journal.append(record).catch(() => {});
+      };
+    },
     begin(attempt) {
       running = attempt;
+    },
+    leaves() {
+      if (running !== null) onFirstLeaving?.(running);
+      onFirstLeaving = null;
     },
     failed(failure) {
       if (running !== null) closeAttempt(running, failure, null);
@@ -185,6 +209,17 @@ export function openTicket(request: RelayRequest, deps: TicketDeps): Ticket {
       settled ??= write(end);
       return settled;
     },
+  };
+}
+
+function openRecord(
+  { id, client, endpoint, stream, model }: RelayRequest, attempt: RunningAttempt,
+  { now, tokens, cost }: { readonly now: EpochMs; readonly tokens: TokenCounts; readonly cost: Cost },
+): OpenRecord {
+  return {
+    v: 1, t: now, k: 'open', id, client: client.name, member: client.member, project: client.project, env: client.env, endpoint, stream,
+    model: { asked: model === '' ? null : model, sent: attempt.model }, provider: attempt.account.provider, account: attempt.account.name,
+    reserved: { input: tokens.input, output: tokens.output }, cost,
   };
 }
 
