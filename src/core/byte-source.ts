@@ -8,7 +8,12 @@ export interface ByteSource {
   start(sink: ByteSink): void;
   pause(): void;
   resume(): void;
-  /** Ends the transfer and frees the socket; the sink hears nothing more. */
+  /**
+   * Nothing more is wanted of an answer that has said all it had to; the sink hears nothing more. The end of the body is
+   * still awaited for a moment, so that the connection can serve the next call.
+   */
+  release(): void;
+  /** Ends the transfer and the connection it came over; the sink hears nothing more. */
   destroy(): void;
 }
 

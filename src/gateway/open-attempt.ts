@@ -164,7 +164,7 @@ function untilCommitted(attempt: Attempt, answer: UpstreamAnswer, deps: AttemptD
         return true;
       }
       if (passed.last !== null) {
-        answer.body.destroy();
+        answer.body.release();
         commit(passed.last);
         return true;
       }

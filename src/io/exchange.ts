@@ -79,7 +79,7 @@ class Exchange implements Dispatcher.DispatchHandler {
     this.#settled = true;
     this.#cancelHeadersDeadline?.();
     controller.pause();
-    this.#body = createResponseBody({ pause: () => controller.pause(), resume: () => controller.resume(), abort: () => this.#drop() }, () =>
+    this.#body = createResponseBody({ pause: () => controller.pause(), resume: () => controller.resume(), abort: () => this.#drop(), after: (ms, callback) => this.#input.clock.after(ms, callback) }, () =>
       this.#input.signal.removeEventListener('abort', this.#abort),
     );
     this.#resolve({ ok: true, answer: { status, headers: plainHeaders(headers), body: this.#body } });

@@ -6,7 +6,13 @@ export interface BodyControl {
   resume(): void;
   /** Ends the exchange and frees the socket. */
   abort(): void;
+  /** Calls back once after `ms`; the returned function cancels. */
+  after(ms: number, callback: () => void): () => void;
 }
+
+/** How long, and for how many bytes, the end of a released body is awaited before its connection is given up. */
+const LEFTOVER_MS = 2_000;
+const LEFTOVER_BYTES = 65_536;
 
 /** A {@link ByteSource} together with the side the transport feeds. */
 export interface ResponseBody extends ByteSource {
@@ -31,6 +37,8 @@ export function createResponseBody(control: BodyControl, onClosed: () => void): 
   let ending: Ending | null = null;
   let delivering = false;
   let transferOver = false;
+  /** Set while a released body runs out: what it may still say, and the end of the wait. */
+  let leftover: { bytes: number; readonly cancel: () => void } | null = null;
 
   const leaveTransfer = (): void => {
     if (transferOver) return;
@@ -57,6 +65,18 @@ export function createResponseBody(control: BodyControl, onClosed: () => void): 
     else listener.onFailure(how.failure);
   };
 
+  const endLeftover = (): void => {
+    if (leftover === null) return;
+    leftover.cancel();
+    leftover = null;
+    leaveTransfer();
+  };
+  const giveUpLeftover = (): void => {
+    if (leftover === null) return;
+    endLeftover();
+    control.abort();
+  };
+
   // Resuming in a microtask: undici's parser is one per process and may be inside another response's bytes right now.
   const flowSoon = (): void => queueMicrotask(() => {
     deliver();
@@ -64,6 +84,7 @@ export function createResponseBody(control: BodyControl, onClosed: () => void): 
   });
 
   const conclude = (how: Ending): void => {
+    endLeftover();
     if (state === 'closed' || ending !== null) return;
     ending = how;
     leaveTransfer();
@@ -87,7 +108,18 @@ export function createResponseBody(control: BodyControl, onClosed: () => void): 
       state = 'flowing';
       flowSoon();
     },
+    release() {
+      if (state === 'closed') return;
+      state = 'closed';
+      waiting.length = 0;
+      if (ending !== null) return leaveTransfer();
+      leftover = { bytes: LEFTOVER_BYTES, cancel: control.after(LEFTOVER_MS, giveUpLeftover) };
+      queueMicrotask(() => {
+        if (leftover !== null) control.resume();
+      });
+    },
     destroy() {
+      giveUpLeftover();
       if (state === 'closed') return;
       state = 'closed';
       waiting.length = 0;
@@ -95,6 +127,10 @@ export function createResponseBody(control: BodyControl, onClosed: () => void): 
       leaveTransfer();
     },
     receive(chunk) {
+      if (leftover !== null) {
+        leftover.bytes -= chunk.length;
+        if (leftover.bytes < 0) giveUpLeftover();
+      }
       if (state === 'closed') return;
       waiting.push(chunk);
       deliver();

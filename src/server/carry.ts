@@ -73,7 +73,7 @@ export function carry(answer: RelayedAnswer, { reply, waiting, cut }: CarryInto)
     const take = ({ out, last }: Passed): void => {
       for (const chunk of out) write(chunk);
       if (last === null) return;
-      rest.destroy();
+      rest.release();
       finish(close(last));
     };
 

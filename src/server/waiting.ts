@@ -48,14 +48,14 @@ export function startWaiting({ clock, isCodex, clientWire, send }: WaitingOption
     });
   };
   watch(SILENCE_MS);
-  let tail: readonly number[] = [];
+  let [third, second, last] = [0, 0, 0];
   return {
     saw(chunk) {
       if (chunk.length === 0) return;
       lastAt = clock.now();
       // Pieces can be single bytes, so the end of the one before counts.
-      tail = [...tail, ...chunk.subarray(-3)].slice(-3);
-      isBetweenEvents = isBlankLine(tail);
+      for (let at = Math.max(0, chunk.length - 3); at < chunk.length; at++) [third, second, last] = [second, last, chunk[at] ?? 0];
+      isBetweenEvents = isBlankLine(third, second, last);
     },
     sign: () => (isBetweenEvents ? COMMENT : null),
     stop: () => cancel(),
@@ -66,7 +66,7 @@ const LF = 10;
 const CR = 13;
 
 /** Whether a stream that ends so stands behind a blank line, in any of the three spellings of a line's end. */
-function isBlankLine([third, second, last]: readonly number[]): boolean {
+function isBlankLine(third: number, second: number, last: number): boolean {
   if (last === LF) return second === LF || (second === CR && third === LF);
   return last === CR && second === CR;
 }

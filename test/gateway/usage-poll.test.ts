@@ -32,7 +32,7 @@ function polled(accounts: readonly Account[], answer: (call: UpstreamCall) => { 
     const text = typeof body === 'string' ? body : JSON.stringify(body);
     return Promise.resolve({ ok: true, answer: {
       status, headers: {},
-      body: { start: (sink) => void (sink.onBytes(new TextEncoder().encode(text)), sink.onEnd()), pause() {}, resume() {}, destroy() {} },
+      body: { start: (sink) => void (sink.onBytes(new TextEncoder().encode(text)), sink.onEnd()), pause() {}, resume() {}, release() {}, destroy() {} },
     } });
   };
   const poll = startUsagePoll({

@@ -11,6 +11,7 @@ import { systemClock } from '../../src/io/system-clock.ts';
 import type { Upstream, UpstreamOptions } from '../../src/io/upstream.ts';
 import { createUpstream } from '../../src/io/upstream.ts';
 import { collectBytes } from '../support/collect-events.ts';
+import { fakeClock } from '../support/fake-clock.ts';
 import { seededRandom } from '../support/seeded-random.ts';
 import { waitFor, within } from '../support/wait-for.ts';
 import { serveHttp, serveHttp2, serveHttps, serveTcp, TEST_AUTHORITY } from './fake-server.ts';
@@ -360,6 +361,58 @@ describe('leaving', () => {
     body.destroy();
     await waitFor(() => [...sockets].every((socket) => socket.destroyed), 'the socket to close', 1_000);
     expect(heard).toEqual(['bytes']);
+  });
+
+  test('release lets the body end, and the next call takes the same socket', async () => {
+    const { origin, sockets } = await serveHttp((_request, response) => {
+      response.write('the last word');
+      setImmediate(() => response.end());
+    });
+    const upstream = open();
+    for (let round = 0; round < 3; round++) {
+      const { body } = answerOf(await upstream.send(call(origin), NEVER));
+      const heard: string[] = [];
+      body.start({
+        onBytes(chunk) {
+          heard.push(Buffer.from(chunk).toString());
+          body.release();
+        },
+        onEnd: () => heard.push('end'),
+        onFailure: () => heard.push('failure'),
+      });
+      await waitFor(() => heard.length > 0);
+      await new Promise((resolve) => setTimeout(resolve, 5));
+      expect(heard).toEqual(['the last word']);
+    }
+    expect(sockets.size).toBe(1);
+  });
+
+  test('a released body that does not end gives its socket up after a moment', async () => {
+    const { origin, sockets } = await serveHttp((_request, response) => void response.write('the last word'));
+    const clock = fakeClock();
+    const { body } = answerOf(await open({ clock }).send(call(origin), NEVER));
+    body.release();
+    await new Promise((resolve) => setImmediate(resolve));
+    expect([...sockets].every((socket) => socket.destroyed)).toBe(false);
+    clock.advance(2_000);
+    await waitFor(() => [...sockets].every((socket) => socket.destroyed), 'the socket to close', 1_000);
+    expect(clock.pending).toBe(0);
+  });
+
+  test('a released body that talks on gives its socket up', async () => {
+    const { origin, sockets } = await serveHttp((_request, response) => void response.write('x'.repeat(200_000)));
+    const { body } = answerOf(await open().send(call(origin), NEVER));
+    body.release();
+    await waitFor(() => [...sockets].every((socket) => socket.destroyed), 'the socket to close', 1_000);
+  });
+
+  test('a released body can still be cancelled', async () => {
+    const { origin, sockets } = await serveHttp((_request, response) => void response.write('the last word'));
+    const abort = new AbortController();
+    const { body } = answerOf(await open().send(call(origin), abort.signal));
+    body.release();
+    abort.abort();
+    await waitFor(() => [...sockets].every((socket) => socket.destroyed), 'the socket to close', 1_000);
   });
 
   test('an abort while the connection is being made leaves nothing behind', async () => {

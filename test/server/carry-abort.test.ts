@@ -33,7 +33,7 @@ function underWay() {
       seen: nothingSeen(), push: () => ({ out: [], last: null }), end: () => ({ out: [], last: null }), items: () => [], response: () => null,
       errorFrame: ({ code }) => Buffer.from(`error: ${code}`),
     },
-    rest: { start: (sink) => void sinks.push(sink), pause() {}, resume() {}, destroy() {} },
+    rest: { start: (sink) => void sinks.push(sink), pause() {}, resume() {}, release() {}, destroy() {} },
     firstOutput() {},
     broken(failure) {
       blamed.push(failure);
