@@ -90,6 +90,8 @@ export function createConversationMemory(limits: () => MemoryLimits): Conversati
           const continued = previousId === null ? undefined : holding(previousId);
           const before = previousId === null ? undefined : continued?.answers.get(previousId);
           const conversation = continued ?? begin();
+          // Ids are an upstream's own: one that comes twice means the newer answer.
+          holding(responseId)?.answers.delete(responseId);
           conversation.answers.set(responseId, [...(before ?? []), ...items]);
           conversation.bytes += bytes;
           for (const oldest of conversation.answers.keys()) {
