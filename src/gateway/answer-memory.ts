@@ -55,7 +55,7 @@ export interface AnswerMemory {
   ownerOf(id: string): ResponseOwner | undefined;
   /** Keeps an answer that came to its end, and gives the id it is kept under; null when it is not kept. */
   keep(answer: FinishedAnswer): string | null;
-  /** Takes the reasoning for a chat client's next turn, also of an answer that did not come to its end. */
+  /** Takes the reasoning for the next turn of a client that has no place for it, also of an answer that did not come to its end. */
   learn(answer: FinishedAnswer): void;
   /** The upstream would not have the reasoning sent with these items: it is not replayed again. */
   distrust(scope: Omit<AttemptScope, 'ciphertext'>, sent: JsonObject): void;
@@ -133,7 +133,9 @@ export function createAnswerMemory(deps: AnswerMemoryDeps): AnswerMemory {
       return id;
     },
     learn({ request, account, model, prepared: { answer }, passage }) {
-      if (answer.clientWire !== 'chat' && answer.dialect !== 'gemini') return;
+      // A Messages client gives back what it was shown; one that was shown no thinking is like a chat client.
+      const isKeptHere = answer.clientWire === 'chat' || answer.messages?.thinking === 'off';
+      if (!isKeptHere && answer.dialect !== 'gemini') return;
       reasoning.learn(replayScope({ clientId: request.client.id, account, model }), passage.items());
     },
     distrust(scope, sent) {

@@ -28,7 +28,7 @@ const planOf = (plan: Partial<AnswerPlan>, shown: 'shown' | 'omitted' | 'off'): 
 
 /** Adds up a stream as a client does: by the letter of the protocol, and failing where it is broken. */
 function foldAsClient(text: string): JsonObject {
-  let message: JsonObject | null = null;
+  let message: JsonObject | undefined;
   let open: { block: JsonObject; json: string } | null = null;
   const content: JsonObject[] = [];
   let over = false;
@@ -36,9 +36,9 @@ function foldAsClient(text: string): JsonObject {
     if (json === undefined || event !== json['type'] || over) throw new Error(`an event out of order: ${event}`);
     const delta = objectAt(json, 'delta');
     if (json['type'] === 'message_start') {
-      if (message !== null) throw new Error('it begins twice');
+      if (message !== undefined) throw new Error('it begins twice');
       message = { ...objectAt(json, 'message') };
-    } else if (message === null) throw new Error('it has not begun');
+    } else if (message === undefined) throw new Error('it has not begun');
     else if (json['type'] === 'content_block_start') {
       if (open !== null || json['index'] !== content.length) throw new Error('a block begins inside another');
       open = { block: { ...objectAt(json, 'content_block') }, json: '' };
@@ -56,7 +56,7 @@ function foldAsClient(text: string): JsonObject {
     } else if (json['type'] === 'message_stop') over = true;
     else throw new Error(`what is ${String(json['type'])}?`);
   }
-  if (message === null || !over) throw new Error('it has no end');
+  if (message === undefined || !over) throw new Error('it has no end');
   return { ...message, content };
 }
 

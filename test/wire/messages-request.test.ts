@@ -1,6 +1,7 @@
 import { describe, expect, test } from 'vitest';
 
 import type { JsonObject, JsonValue } from '../../src/core/json.ts';
+import { objectAt } from '../../src/core/json.ts';
 import { sealReasoning } from '../../src/wire/reasoning-envelope.ts';
 import { itemsOf, prepareMessages, refusal, toHub } from './messages-fixtures.ts';
 import { EMPTY_MEMORY } from './request-fixtures.ts';
@@ -183,7 +184,7 @@ describe('tools of a Messages request', () => {
     '%s, which the client runs, is said out as a function', (type, name, members) => {
       const [made] = sent({ tools: [{ type, name }] })['tools'] as JsonObject[];
       expect(made).toMatchObject({ type: 'function', name, strict: false, description: expect.stringMatching(/\w{3}/) });
-      expect(Object.keys((made?.['parameters'] as JsonObject)['properties'] as JsonObject)).toEqual(expect.arrayContaining(members));
+      expect(Object.keys(objectAt(objectAt(made, 'parameters'), 'properties') ?? {})).toEqual(expect.arrayContaining(members));
     },
   );
 
