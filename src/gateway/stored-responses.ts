@@ -118,7 +118,8 @@ function pageOf(kept: KeptResponse | undefined, { limit, order, after }: ItemPag
   const ordered = order === 'asc' ? items : items.toReversed();
   const start = after === null ? 0 : ordered.findIndex(({ id }) => id === after) + 1;
   if (after !== null && start === 0) {
-    throw new RelayError('invalid_request_error', `No input item with id '${after.slice(0, 80)}' belongs to this response.`, { param: 'after' });
+    const message = `No input item with id '${after.slice(0, 80)}' belongs to this response.`;
+    throw new RelayError('invalid_request_error', message, { param: 'after' });
   }
   const data = ordered.slice(start, start + limit);
   const [first, last] = [data[0]?.['id'] ?? null, data.at(-1)?.['id'] ?? null];

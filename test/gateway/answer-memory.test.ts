@@ -20,14 +20,14 @@ const SIGN_IN = accountNamed('sign-in');
 const GEMINI = accountNamed('google', { kind: 'gemini', provider: 'gemini' });
 
 /** An answer of these bytes to a request, as the gateway hands it over when it is over. */
-function finished(request: RelayRequest, account: Account, answer: string, memory: AnswerMemory): FinishedAnswer {
+function finished(asked: RelayRequest, account: Account, answer: string, memory: AnswerMemory): FinishedAnswer {
   const wire = account.kind === 'gemini' ? 'chat' : 'responses';
   const dialect = account.kind === 'gemini' ? 'gemini' : account.kind === 'chatgpt' ? 'codex' : 'openai';
-  const scope = { clientId: request.client.id, account, model: 'm', ciphertext: 'kept' as const };
-  const prepared = prepareRequest(request, targetOf(dialect, { wire, model: 'm' }), memory.forAttempt(scope));
+  const scope = { clientId: asked.client.id, account, model: 'm', ciphertext: 'kept' as const };
+  const prepared = prepareRequest(asked, targetOf(dialect, { wire, model: 'm' }), memory.forAttempt(scope));
   const passage = createPassage(prepared.answer, testDeps());
   runPassage(passage, [answer]);
-  return { request, account, model: 'm', prepared, passage };
+  return { request: asked, account, model: 'm', prepared, passage };
 }
 
 function request(body: JsonObject, change: Partial<RelayRequest> = {}): RelayRequest {
