@@ -7,6 +7,7 @@ import type { Endpoint, ProviderAdapter } from '../core/provider-adapter.ts';
 import type { Headers, RelayRequest } from '../core/relay-request.ts';
 import { urlOf } from '../providers/endpoint.ts';
 import { classifyRefusal, classifyStreamFailure, classifyTransport } from '../routing/classify-failure.ts';
+import { createEventBytes } from '../wire/event-bytes.ts';
 import type { Passage } from '../wire/passage.ts';
 import type { PreparedRequest } from '../wire/prepared-request.ts';
 import type { Prelude } from './prelude.ts';
@@ -143,9 +144,10 @@ function untilCommitted(attempt: Attempt, answer: UpstreamAnswer, deps: AttemptD
       fail(classifyTransport({ kind: 'timed-out', code, message }, 'stream'));
 
     const { firstEventMs, totalMs } = deps.timeouts;
-    const cancelFirstEvent = prepared.answer.upstreamStream
-      ? deps.clock.after(firstEventMs, timeOut('first_event_timeout', `No event came within ${firstEventMs} ms.`))
-      : () => {};
+    const awaitFirstEvent = (): (() => void) =>
+      deps.clock.after(firstEventMs, timeOut('first_event_timeout', `No event came within ${firstEventMs} ms.`));
+    let cancelFirstEvent = prepared.answer.upstreamStream ? awaitFirstEvent() : () => {};
+    const holdsEventBytes = createEventBytes();
     const cancelTotal = prepared.answer.upstreamStream
       ? () => {}
       : deps.clock.after(totalMs, timeOut('total_timeout', `The answer was not there within ${totalMs} ms.`));
@@ -192,9 +194,16 @@ function untilCommitted(attempt: Attempt, answer: UpstreamAnswer, deps: AttemptD
           return;
         }
         const decided = take(passage.push(chunk));
-        if (decided || seen.events === 0) return;
+        if (decided) return;
+        if (seen.events > 0) {
+          cancelFirstEvent();
+          attempt.onFirstEvent();
+          return;
+        }
+        // A first event that comes in drips is coming: no wall clock cuts what produces.
+        if (!prepared.answer.upstreamStream || !holdsEventBytes(chunk)) return;
         cancelFirstEvent();
-        attempt.onFirstEvent();
+        cancelFirstEvent = awaitFirstEvent();
       },
       onEnd() {
         if (take(passage.end())) return;

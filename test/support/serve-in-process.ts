@@ -134,17 +134,20 @@ export async function serveTimed(options: ServeOptions = {}): Promise<TimedRelay
   return { ...(await serve(options, clock, (work) => runOn(clock, work))), clock };
 }
 
-/** Moves the clock on, a second at a time, until the work is done. */
-export async function runOn<T>(clock: FakeClock, work: Promise<T>): Promise<T> {
+/** Moves the clock on, a step with every turn of the event loop, until the work is done. */
+export async function runOn<T>(clock: FakeClock, work: Promise<T>, stepMs = 1_000): Promise<T> {
   let isOver = false;
   const over = work.finally(() => {
     isOver = true;
   });
-  await waitFor(() => {
-    if (!isOver) clock.advance(1_000);
-    return isOver;
-  }, 'the work').catch(() => {});
-  return within(over, 'the work');
+  const moveOn = async (): Promise<void> => {
+    while (!isOver) {
+      clock.advance(stepMs);
+      await new Promise((resolve) => setImmediate(resolve));
+    }
+  };
+  await within(Promise.race([moveOn(), over.then(() => {})]), 'the work', 15_000);
+  return over;
 }
 
 async function serve(options: ServeOptions, clock: Clock, settle: <T>(work: Promise<T>) => Promise<T>): Promise<ServedRelay> {
