@@ -16,6 +16,7 @@ import { registerLogs } from './logs.ts';
 import { registerModels } from './models.ts';
 import { registerRun } from './run.ts';
 import { registerShow } from './show.ts';
+import { registerSimulate } from './simulate.ts';
 import { registerUsage, runUsage, wantsScreen } from './usage.ts';
 import { VERSION } from './version.ts';
 import { registerWhy } from './why.ts';
@@ -59,6 +60,7 @@ Examples:
     await openLedger(context, (data) => runShow(id, options, context, data));
   });
   registerWhy(program, context);
+  registerSimulate(program, context);
   registerLedger(program, context);
   registerConfig(program, context);
   for (const command of program.commands) inheritSettings(command, program);

@@ -4,7 +4,6 @@ import { CommandError, EXIT } from '../core/errors.ts';
 import { printable } from '../core/printable.ts';
 import type { CloseRecord, JournalLine } from '../core/record.ts';
 import { explainRequest } from '../tui/explain-request.ts';
-import { changeWords, recordedChanges } from './choice-words.ts';
 import type { CommandContext } from './context.ts';
 import { writeLines } from './table.ts';
 import type { UsageData } from './usage-data.ts';
@@ -38,6 +37,7 @@ export async function runShow(id: string, options: ShowOptions, context: Command
   const record = await findRequest(id, data);
   if (options.json) return context.stdout.write(`${JSON.stringify(record)}\n`);
   const { client, route } = record;
+  const { changeWords, recordedChanges } = await import('./choice-words.ts');
   const changes = (route === null ? [] : recordedChanges(route)).map((change) => changeWords(change, { client, now: null }));
   await writeLines(context.stdout, explainRequest(record, { timeZone: context.timeZone, width: context.stdout.columns, changes }));
 }
