@@ -21,8 +21,8 @@ import { readClientMessage } from './websocket-request.ts';
 const LIFETIME_MS = 60 * MINUTE_MS;
 /** Keeps what stands between client and Relay from taking a quiet connection for a dead one. */
 const PING_MS = 30 * SECOND_MS;
-/** A client that was not heard of for this long, not even with a pong, has gone. */
-const SILENCE_MS = 10 * MINUTE_MS;
+/** A client that answered none of this many pings, with whatever, has gone. Counted, since a machine that slept heard nobody. */
+const PINGS = 20;
 
 export interface ConnectionDeps extends AppDeps {
   readonly turns: ConversationMemory;
@@ -122,6 +122,7 @@ function watchBodies({ socket, raw }: Pick<Accepted, 'socket' | 'raw'>, { memory
     try {
       if (socket.readyState === socket.OPEN) account.take(chunk.length);
     } catch (error) {
+      account.close();
       if (error instanceof RelayError) onTooMuch(error);
     }
   });
@@ -137,14 +138,15 @@ function watchBodies({ socket, raw }: Pick<Accepted, 'socket' | 'raw'>, { memory
 
 /** Pings now and then, and breaks the connection off when nothing was heard for long. The returned function stops it. */
 function keepAwake({ socket, raw }: Pick<Accepted, 'socket' | 'raw'>, { clock }: AppDeps): () => void {
-  let heardAt = clock.now();
+  let unanswered = 0;
   let cancel = (): void => {};
   raw.on('data', () => {
-    heardAt = clock.now();
+    unanswered = 0;
   });
   const watch = (): void => {
     cancel = clock.after(PING_MS, () => {
-      if (clock.now() - heardAt >= SILENCE_MS) return socket.terminate();
+      if (unanswered >= PINGS) return socket.terminate();
+      unanswered += 1;
       if (socket.readyState === socket.OPEN) socket.ping();
       watch();
     });

@@ -157,6 +157,25 @@ describe('a conversation on its connection', () => {
     expect(typesOf(await client.answer(create('Say two', { previous_response_id: idOf(first) }))).at(-1)).toBe('response.completed');
   });
 
+  test('an answer given over HTTP is known too, and what follows it here has all of it', async () => {
+    const relay = await serveInProcess();
+    const stored = await relay.ask('/v1/responses', { body: { model: SIGN_IN_MODEL, input: 'Say one' } });
+    const client = await openSocket(relay);
+    const second = await client.answer(create('Say two', { previous_response_id: stringAt(stored.json, 'id') ?? '' }));
+    const third = await client.answer(create('Say three', { previous_response_id: idOf(second) }));
+    expect(typesOf(third).at(-1)).toBe('response.completed');
+    for (const text of ['Say one', 'Say two', 'Say three']) expect(relay.sent().at(-1)?.text).toContain(text);
+  });
+
+  test('C57 what is written out in front counts as part of the body', async () => {
+    const relay = await serveInProcess({ config: { limits: { inflightBodyMb: 1 } } });
+    const client = await openSocket(relay);
+    const first = await client.answer(create('x'.repeat(450_000)));
+    const [error] = await client.answer(create('y'.repeat(300_000), { previous_response_id: idOf(first) }));
+    expect(error).toMatchObject({ type: 'error', status: 503, error: { code: 'overloaded' } });
+    expect(typesOf(await client.answer(create('Say hello', { previous_response_id: idOf(first) }))).at(-1)).toBe('response.completed');
+  });
+
   test('a whole conversation may not be larger than one request', async () => {
     const relay = await serveInProcess({ config: { server: { maxBodyMb: 1 } } });
     const client = await openSocket(relay);
