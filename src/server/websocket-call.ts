@@ -86,7 +86,8 @@ async function answer(call: SocketCall, head: RequestHead, deps: AppDeps): Promi
   const whole = continued(message.body, isCodexCaller(head.headers), memory);
   const remember = (responseId: string, output: readonly JsonValue[], bytes: number): void => {
     if (whole.continues === 'unknown') return;
-    memory.remember({ responseId, previousId: whole.continues, items: [...whole.added, ...output.filter(canBeSentAgain)], bytes: message.bytes + bytes });
+    const items = [...whole.added, ...output.filter(canBeSentAgain)];
+    memory.remember({ responseId, previousId: whole.continues, items, bytes: message.bytes + bytes });
   };
   if (!message.generate) {
     if (whole.continues === 'unknown') throw previousNotFound(message.body);
@@ -104,7 +105,9 @@ async function answer(call: SocketCall, head: RequestHead, deps: AppDeps): Promi
   await relayOver(call, toRelayRequest(head, whole.body, bytes), (told) => remember(told.responseId, told.output, told.bytes), deps);
 }
 
-function relayOver({ message, outlet }: SocketCall, request: RelayRequest, onAnswer: SocketReplyOptions['onAnswer'], deps: AppDeps): Promise<void> {
+type OnAnswer = SocketReplyOptions['onAnswer'];
+
+function relayOver({ message, outlet }: SocketCall, request: RelayRequest, onAnswer: OnAnswer, deps: AppDeps): Promise<void> {
   const { cut } = deps.inFlight;
   const reply = createSocketReply({ outlet, streamId: message.streamId, isCodex: request.isCodex, onAnswer });
   return relayInto(reply, request, { gateway: deps.gateway, clock: deps.clock, cut });
@@ -129,14 +132,15 @@ function continued(body: JsonObject, isCodex: boolean, memory: ConnectionMemory)
   if (previous === undefined) return { body, continues: null, added };
   const history = memory.recall(previous);
   if (history === undefined) return { body, continues: 'unknown', added };
-  if (!isCodex) return { body: expandPrevious(body, { storedResponse: () => ({ input: history, output: [] }) }), continues: previous, added };
   const { previous_response_id: _, ...rest } = body;
-  return { body: { ...rest, input: [...history, ...added] }, continues: previous, added };
+  const memoryOf = { storedResponse: () => ({ input: history, output: [] }) };
+  return { body: isCodex ? { ...rest, input: [...history, ...added] } : expandPrevious(body, memoryOf), continues: previous, added };
 }
 
 function ownItems(body: JsonObject): readonly JsonValue[] {
   const text = stringAt(body, 'input');
-  return text === undefined ? (arrayAt(body, 'input') ?? []) : [{ type: 'message', role: 'user', content: [{ type: 'input_text', text }] }];
+  if (text === undefined) return arrayAt(body, 'input') ?? [];
+  return [{ type: 'message', role: 'user', content: [{ type: 'input_text', text }] }];
 }
 
 /** Reasoning that is neither sealed nor told stands for an item in a store, and nothing was stored. */
@@ -147,11 +151,18 @@ function canBeSentAgain(item: JsonValue): boolean {
 
 function previousNotFound(body: JsonObject): RelayError {
   const id = stringAt(body, 'previous_response_id') ?? '';
-  return new RelayError('previous_response_not_found', `Previous response with id '${id.slice(0, 80)}' not found.`, { param: 'previous_response_id' });
+  const message = `Previous response with id '${id.slice(0, 80)}' not found.`;
+  return new RelayError('previous_response_not_found', message, { param: 'previous_response_id' });
+}
+
+/** Where an error belongs, and what it comes with. */
+interface ErrorPlace {
+  readonly streamId?: string | null;
+  readonly headers?: Headers;
 }
 
 /** Tells an error where no answer has begun. */
-export function sayError(outlet: Outlet, error: RelayError, { streamId = null, headers = {} }: { readonly streamId?: string | null; readonly headers?: Headers } = {}): void {
+export function sayError(outlet: Outlet, error: RelayError, { streamId = null, headers = {} }: ErrorPlace = {}): void {
   const { status, headers: own } = errorReply(error);
   outlet.send(eventMessage(errorEvent(status, { ...error.body }, { ...headers, ...own }), streamId));
 }

@@ -102,11 +102,13 @@ export function openConnection({ incoming, socket, raw }: Accepted, deps: Connec
 }
 
 function switchedOff({ settings }: AppDeps): RelayError | null {
-  return settings().server.websocket ? null : new RelayError('websocket_unavailable', 'The Responses WebSocket has been switched off; use HTTP.');
+  if (settings().server.websocket) return null;
+  return new RelayError('websocket_unavailable', 'The Responses WebSocket has been switched off; use HTTP.');
 }
 
 function lifetimeError(): RelayError {
-  return new RelayError('websocket_connection_limit_reached', 'Responses websocket connection limit reached (60 minutes). Create a new websocket connection to continue.');
+  const message = 'Responses websocket connection limit reached (60 minutes). Create a new websocket connection to continue.';
+  return new RelayError('websocket_connection_limit_reached', message);
 }
 
 /** The bytes of messages that are still coming in: they count like those of any request. */
@@ -116,7 +118,9 @@ interface ArrivingBodies {
   close(): void;
 }
 
-function watchBodies({ socket, raw }: Pick<Accepted, 'socket' | 'raw'>, { memory }: AppDeps, onTooMuch: (error: RelayError) => void): ArrivingBodies {
+type Connected = Pick<Accepted, 'socket' | 'raw'>;
+
+function watchBodies({ socket, raw }: Connected, { memory }: AppDeps, onTooMuch: (error: RelayError) => void): ArrivingBodies {
   let account = memory.open();
   raw.on('data', (chunk: Uint8Array) => {
     try {
@@ -137,7 +141,7 @@ function watchBodies({ socket, raw }: Pick<Accepted, 'socket' | 'raw'>, { memory
 }
 
 /** Pings now and then, and breaks the connection off when nothing was heard for long. The returned function stops it. */
-function keepAwake({ socket, raw }: Pick<Accepted, 'socket' | 'raw'>, { clock }: AppDeps): () => void {
+function keepAwake({ socket, raw }: Connected, { clock }: AppDeps): () => void {
   let unanswered = 0;
   let cancel = (): void => {};
   raw.on('data', () => {

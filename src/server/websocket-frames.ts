@@ -1,4 +1,5 @@
 import type { JsonObject, JsonValue } from '../core/json.ts';
+import { numberAt } from '../core/json.ts';
 import type { Headers } from '../core/relay-request.ts';
 import { newResponse } from '../wire/whole-response.ts';
 import { usageToResponses } from '../wire/whole-usage.ts';
@@ -39,7 +40,7 @@ export function headerEvents(headers: Headers): readonly JsonObject[] {
 function rateLimits(limit: string, headers: Headers): JsonObject {
   const plan = headers['x-codex-plan-type'];
   const windows = [window(`x-${limit}-primary`, headers), window(`x-${limit}-secondary`, headers)] as const;
-  const reached = windows.some((read) => read !== null && read.used_percent >= 100);
+  const reached = windows.some((read) => (numberAt(read, 'used_percent') ?? 0) >= 100);
   return {
     type: 'codex.rate_limits',
     ...(plan !== undefined && { plan_type: plan }),
@@ -49,10 +50,14 @@ function rateLimits(limit: string, headers: Headers): JsonObject {
   };
 }
 
-function window(prefix: string, headers: Headers): { used_percent: number; window_minutes: number | null; reset_at: number | null } | null {
+function window(prefix: string, headers: Headers): JsonObject | null {
   const used = numberIn(headers, `${prefix}-used-percent`);
   if (used === null) return null;
-  return { used_percent: used, window_minutes: integerIn(headers, `${prefix}-window-minutes`), reset_at: integerIn(headers, `${prefix}-reset-at`) };
+  return {
+    used_percent: used,
+    window_minutes: integerIn(headers, `${prefix}-window-minutes`),
+    reset_at: integerIn(headers, `${prefix}-reset-at`),
+  };
 }
 
 function credits(headers: Headers): JsonObject | null {
@@ -103,6 +108,10 @@ export function steerRefusal(input: JsonValue, responseId: string): JsonObject {
     type: 'response.steer.failed',
     sequence_number: 0,
     steer: { input, previous_response_id: responseId },
-    error: { type: 'invalid_request_error', code: 'steering_not_supported', message: 'Relay cannot steer an answer under way; send the input as response.create.' },
+    error: {
+      type: 'invalid_request_error',
+      code: 'steering_not_supported',
+      message: 'Relay cannot steer an answer under way; send the input as response.create.',
+    },
   };
 }

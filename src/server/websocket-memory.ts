@@ -53,7 +53,7 @@ export function createConversationMemory(limits: () => MemoryLimits): Conversati
     all.delete(conversation);
     all.add(conversation);
   };
-  const sum = (conversations: Iterable<Conversation>): number => [...conversations].reduce((bytes, conversation) => bytes + conversation.bytes, 0);
+  const sum = (conversations: Iterable<Conversation>): number => [...conversations].reduce((total, { bytes }) => total + bytes, 0);
   const forgetUntil = (conversations: Set<Conversation>, fits: () => boolean): void => {
     for (const conversation of conversations) {
       if (fits()) return;

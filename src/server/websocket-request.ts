@@ -39,8 +39,12 @@ export function readClientMessage(bytes: Uint8Array): ClientMessage {
     case 'response.steer':
       return { kind: 'steer', input: message['input'] ?? null, responseId: stringAt(message, 'previous_response_id') ?? '' };
     default:
-      throw new RelayError('invalid_request_error', `Unknown message type${type === undefined ? '' : ` "${printable(type)}"`}; send "response.create".`, { param: 'type' });
+      throw unknownType(type ?? '');
   }
+}
+
+function unknownType(type: string): RelayError {
+  return new RelayError('invalid_request_error', `Unknown message type "${printable(type)}"; send "response.create".`, { param: 'type' });
 }
 
 function readCreate(message: JsonObject, bytes: number): ClientMessage {
@@ -69,7 +73,8 @@ function readCreate(message: JsonObject, bytes: number): ClientMessage {
 function readStreamId(value: JsonValue | undefined): string | null {
   if (value === undefined || value === null) return null;
   if (typeof value === 'string' && value !== '' && value.length <= LONGEST_STREAM_ID) return value;
-  throw new RelayError('invalid_stream_id', `"stream_id" must be a non-empty string of at most ${LONGEST_STREAM_ID} characters.`, { param: 'stream_id' });
+  const message = `"stream_id" must be a non-empty string of at most ${LONGEST_STREAM_ID} characters.`;
+  throw new RelayError('invalid_stream_id', message, { param: 'stream_id' });
 }
 
 /** A header inside `client_metadata`: `ws_request_header_x_openai_internal_codex_responses_lite` (Codex 0.169, observed 2026-11). */
@@ -81,7 +86,10 @@ const TRANSPORT_KEY = /^(?:ws_request_header_.*|x-codex-turn-state|x-codex-ws-st
 /** In the body on either transport, and never a header of a request. */
 const BODY_KEY = new Set(['x-codex-installation-id', 'x-codex-ws-stream-request-start-ms']);
 /** Ids Codex tells twice over HTTP; on a connection that outlives a thread the body's are the newer. */
-const THREAD_KEYS: Readonly<Record<string, readonly string[]>> = { session_id: ['session-id'], thread_id: ['thread-id', 'x-client-request-id'] };
+const THREAD_KEYS: Readonly<Record<string, readonly string[]>> = {
+  session_id: ['session-id'],
+  thread_id: ['thread-id', 'x-client-request-id'],
+};
 
 function metadataHeaders(metadata: JsonObject): Headers {
   const headers: Record<string, string> = {};
@@ -112,8 +120,9 @@ const BETA_OF_TRANSPORT = /^responses_websockets=/;
  */
 export function requestHeaders(handshake: Headers, brought: Headers): Headers {
   const kept = Object.entries(handshake).filter(([name]) => !HANDSHAKE_ONLY.test(name) && name !== 'openai-beta');
-  const betas = (handshake['openai-beta'] ?? '').split(',').map((beta) => beta.trim()).filter((beta) => beta !== '' && !BETA_OF_TRANSPORT.test(beta));
-  const added = Object.entries(brought).filter(([name]) => name.startsWith('x-codex-') || name.startsWith('x-openai-') || handshake[name] !== undefined);
+  const named = (handshake['openai-beta'] ?? '').split(',').map((beta) => beta.trim());
+  const betas = named.filter((beta) => beta !== '' && !BETA_OF_TRANSPORT.test(beta));
+  const added = Object.entries(brought).filter(([name]) => NAMED_KEY.test(name) || handshake[name] !== undefined);
   return { ...Object.fromEntries(kept), ...(betas.length > 0 && { 'openai-beta': betas.join(', ') }), ...Object.fromEntries(added) };
 }
 

@@ -33,6 +33,12 @@ const CONNECTIONS = 256;
 const CLOSE_MS = 1_000;
 const LINGER_MS = 250;
 
+const REFUSALS = {
+  otherUpgrade: () => new RelayError('invalid_request_error', 'Only GET /v1/responses is upgraded, to a WebSocket; leave Upgrade out.'),
+  switchedOff: () => new RelayError('websocket_unavailable', 'The Responses WebSocket is switched off (server.websocket); use HTTP.'),
+  full: () => new RelayError('overloaded', `${CONNECTIONS} WebSockets are open already; close some.`, { retryAfterSeconds: 5 }),
+};
+
 /** A door with nobody inside. */
 export function createSocketDoor(deps: ConnectionDeps): SocketDoor {
   const connections = new Map<WebSocket, Connection>();
@@ -41,12 +47,12 @@ export function createSocketDoor(deps: ConnectionDeps): SocketDoor {
   const refusalFor = (incoming: IncomingMessage): RelayError | null => {
     const entry = checkDoor(incoming, deps.port(), deps.settings().server);
     if (!entry.ok) return entry.error;
-    if (!isSocketRequest(incoming)) return new RelayError('invalid_request_error', 'Only GET /v1/responses is upgraded, and only to a WebSocket; send the request without Upgrade.');
+    if (!isSocketRequest(incoming)) return REFUSALS.otherUpgrade();
     try {
       const client = authenticate(incoming, deps.state(), deps.latest());
-      if (!deps.settings().server.websocket) return new RelayError('websocket_unavailable', 'The Responses WebSocket is switched off (server.websocket); use HTTP.');
+      if (!deps.settings().server.websocket) return REFUSALS.switchedOff();
       if (deps.isDraining()) return drainingError();
-      if (connections.size >= CONNECTIONS) return new RelayError('overloaded', `${CONNECTIONS} WebSockets are open already; close some.`, { retryAfterSeconds: 5 });
+      if (connections.size >= CONNECTIONS) return REFUSALS.full();
       return scopeRefusal(client, 'responses');
     } catch (error) {
       return error instanceof RelayError ? error : new RelayError('internal_error', 'Relay ran into a fault.');
@@ -117,9 +123,14 @@ function isSocketRequest(incoming: IncomingMessage): boolean {
 
 function refuse(raw: Duplex, error: RelayError, requestId: string): void {
   const { status, headers, body } = errorReply(error);
-  const head = {
-    ...headers, 'content-length': String(body.length), 'x-request-id': requestId, 'x-content-type-options': 'nosniff', 'cache-control': 'no-store', connection: 'close',
+  const all = {
+    ...headers,
+    'content-length': String(body.length),
+    'x-request-id': requestId,
+    'x-content-type-options': 'nosniff',
+    'cache-control': 'no-store',
+    connection: 'close',
   };
-  const lines = Object.entries(head).map(([name, value]) => `${name}: ${value}\r\n`);
-  raw.end(Buffer.concat([Buffer.from(`HTTP/1.1 ${status} ${STATUS_CODES[status] ?? ''}\r\n${lines.join('')}\r\n`), body]), () => raw.destroy());
+  const lines = [`HTTP/1.1 ${status} ${STATUS_CODES[status] ?? ''}`, ...Object.entries(all).map(([name, value]) => `${name}: ${value}`)];
+  raw.end(Buffer.concat([Buffer.from(`${lines.join('\r\n')}\r\n\r\n`), body]), () => raw.destroy());
 }

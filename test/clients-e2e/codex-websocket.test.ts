@@ -21,7 +21,8 @@ const MODELS = [
     kind: 'lite',
     model: 'gpt-6-sol',
     shell: (cmd: string): MockCall => ({
-      kind: 'custom', name: 'exec',
+      kind: 'custom',
+      name: 'exec',
       payload: `const said = await tools.exec_command({cmd: ${JSON.stringify(cmd)}}); text(said.output ?? said);`,
     }),
   },
@@ -65,33 +66,48 @@ describe.skipIf(codex === null)('codex 0.169.0 over the WebSocket', () => {
   const sockets = () => tap.requests.filter(({ isUpgrade }) => isUpgrade);
   const posts = () => tap.requests.filter(({ line }) => line.startsWith('POST'));
 
-  test.each(MODELS)('a $kind model: a whole tool loop runs on one connection, and its upstream sees what HTTP would have sent', async (kind) => {
-    const rounds = [1, 2, 3].map((round) => ok({ calls: [kind.shell(round === 1 ? COMMAND : `echo round ${round}`)] }));
-    const run = await runCodex(kind, [...rounds, ok({ text: 'All is done' })]);
-    await expectDone(run);
-    expect(run.stdout + run.stderr).not.toMatch(/reconnect/i);
-    expect(tap.requests).toEqual([{ connection: 1, line: 'GET /v1/responses', isUpgrade: true }]);
-    const line = { endpoint: 'responses', stream: true, account: 'first', outcome: 'ok', model: { asked: kind.model, ran: kind.model }, dropped: [] };
-    expect(run.journal).toMatchObject([line, line, line, line]);
+  test.each(MODELS)(
+    'a $kind model: a whole tool loop runs on one connection, and its upstream sees what HTTP would have sent',
+    async (kind) => {
+      const rounds = [1, 2, 3].map((round) => ok({ calls: [kind.shell(round === 1 ? COMMAND : `echo round ${round}`)] }));
+      const run = await runCodex(kind, [...rounds, ok({ text: 'All is done' })]);
+      await expectDone(run);
+      expect(run.stdout + run.stderr).not.toMatch(/reconnect/i);
+      expect(tap.requests).toEqual([{ connection: 1, line: 'GET /v1/responses', isUpgrade: true }]);
+      const line = {
+        endpoint: 'responses',
+        stream: true,
+        account: 'first',
+        outcome: 'ok',
+        model: { asked: kind.model, ran: kind.model },
+        dropped: [],
+      };
+      expect(run.journal).toMatchObject([line, line, line, line]);
 
-    const calls = stage.upstream.callsOf('first', '/codex/responses');
-    expect(calls.map(({ headers }) => /^ts_first_/.test(headers['x-codex-turn-state'] ?? ''))).toEqual([false, true, true, true]);
-    expect(new Set(calls.map(({ headers }) => headers['thread-id'])).size).toBe(1);
-    expect(calls.map(({ headers }) => headers['openai-beta'])).toEqual([undefined, undefined, undefined, undefined]);
-    expect(calls.map(({ headers }) => headers['x-openai-internal-codex-responses-lite'])).toEqual(Array(4).fill(kind.kind === 'lite' ? 'true' : undefined));
-    const bodies = calls.map(({ text }) => parseJsonObject(text));
-    expect(bodies.map((body) => body?.['previous_response_id'])).toEqual([undefined, undefined, undefined, undefined]);
-    expect(Object.keys(objectAt(bodies[0], 'client_metadata') ?? {}).filter((key) => /^ws_|-ws-|turn-state/.test(key))).toEqual([]);
-    const inputs = bodies.map((body) => (arrayAt(body, 'input') ?? []).map((item) => JSON.stringify(item)));
-    // Each request begins with all of the one before: that is what the upstream's prompt cache goes by.
-    for (const [round, input] of inputs.slice(1).entries()) expect(input.slice(0, inputs[round]?.length)).toEqual(inputs[round]);
-    const last = (arrayAt(bodies.at(-1), 'input') ?? []).map((item) => stringAt(item, 'type'));
-    expect(last.filter((type) => type?.endsWith('_call'))).toHaveLength(3);
-    expect(last.filter((type) => type?.endsWith('_call_output'))).toHaveLength(3);
-  });
+      const calls = stage.upstream.callsOf('first', '/codex/responses');
+      const turns = calls.map(({ headers }) => headers['x-codex-turn-state']?.startsWith('ts_first_') === true);
+      expect(turns).toEqual([false, true, true, true]);
+      expect(new Set(calls.map(({ headers }) => headers['thread-id'])).size).toBe(1);
+      expect(calls.map(({ headers }) => headers['openai-beta'])).toEqual([undefined, undefined, undefined, undefined]);
+      expect(calls.map(({ headers }) => headers['x-openai-internal-codex-responses-lite'])).toEqual(
+        Array(4).fill(kind.kind === 'lite' ? 'true' : undefined),
+      );
+      const bodies = calls.map(({ text }) => parseJsonObject(text));
+      expect(bodies.map((body) => body?.['previous_response_id'])).toEqual([undefined, undefined, undefined, undefined]);
+      expect(Object.keys(objectAt(bodies[0], 'client_metadata') ?? {}).filter((key) => /^ws_|-ws-|turn-state/.test(key))).toEqual([]);
+      const inputs = bodies.map((body) => (arrayAt(body, 'input') ?? []).map((item) => JSON.stringify(item)));
+      // Each request begins with all of the one before: that is what the upstream's prompt cache goes by.
+      for (const [round, input] of inputs.slice(1).entries()) expect(input.slice(0, inputs[round]?.length)).toEqual(inputs[round]);
+      const last = (arrayAt(bodies.at(-1), 'input') ?? []).map((item) => stringAt(item, 'type'));
+      expect(last.filter((type) => type?.endsWith('_call'))).toHaveLength(3);
+      expect(last.filter((type) => type?.endsWith('_call_output'))).toHaveLength(3);
+    },
+  );
 
   test('the user sees the quota of the account that served', async () => {
-    const run = await runCodex(CLASSIC, [ok({ calls: [CLASSIC.shell(COMMAND)], headers: { 'x-codex-primary-used-percent': '42.5', 'x-codex-primary-window-minutes': '300' } })]);
+    const run = await runCodex(CLASSIC, [
+      ok({ calls: [CLASSIC.shell(COMMAND)], headers: { 'x-codex-primary-used-percent': '42.5', 'x-codex-primary-window-minutes': '300' } }),
+    ]);
     await expectDone(run);
     const sessions = join(run.user.home, '.codex', 'sessions');
     const files = (await readdir(sessions, { recursive: true })).filter((name) => name.endsWith('.jsonl'));
@@ -102,14 +118,23 @@ describe.skipIf(codex === null)('codex 0.169.0 over the WebSocket', () => {
   test('U01 a 429 in the tool round moves to the other account, unnoticed and on the same connection', async () => {
     const run = await runCodex(CLASSIC, [ok({ calls: [CLASSIC.shell(COMMAND)] }), rateLimited({ retryAfter: '30' })]);
     await expectDone(run);
-    expect(run.journal.map(({ attempts }) => attempts.map(({ account, status }) => [account, status]))).toEqual([[['first', 200]], [['first', 429], ['second', 200]]]);
+    expect(run.journal.map(({ attempts }) => attempts.map(({ account, status }) => [account, status]))).toEqual([
+      [['first', 200]],
+      [
+        ['first', 429],
+        ['second', 200],
+      ],
+    ]);
     expect(stage.upstream.callsOf('second', '/codex/responses').map(({ headers }) => headers['x-codex-turn-state'])).toEqual([undefined]);
     expect(sockets()).toHaveLength(1);
     expect(posts()).toEqual([]);
   });
 
   test('a stream cut after its first words is asked for again, and nothing is doubled', async () => {
-    const run = await runCodex(CLASSIC, [ok({ calls: [CLASSIC.shell(COMMAND)] }), ok({ text: 'These words were lost on the way', break: { at: { afterDeltas: 2 }, how: 'cut' } })]);
+    const run = await runCodex(CLASSIC, [
+      ok({ calls: [CLASSIC.shell(COMMAND)] }),
+      ok({ text: 'These words were lost on the way', break: { at: { afterDeltas: 2 }, how: 'cut' } }),
+    ]);
     await expectDone(run);
     expect(run.journal.map(({ outcome }) => outcome)).toEqual(['ok', 'broken_stream', 'ok']);
     expect(run.stdout).not.toContain('These words');

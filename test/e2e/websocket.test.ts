@@ -22,7 +22,12 @@ describe('the built daemon serves the openai SDK over the WebSocket', () => {
   let relay: RunningRelay;
 
   beforeAll(async () => {
-    upstream = await startMockUpstream({ accounts: [{ name: 'work', kind: 'chatgpt', plan: 'plus' }, { name: 'home', kind: 'chatgpt', plan: 'pro' }] });
+    upstream = await startMockUpstream({
+      accounts: [
+        { name: 'work', kind: 'chatgpt', plan: 'plus' },
+        { name: 'home', kind: 'chatgpt', plan: 'pro' },
+      ],
+    });
     home = await makeRelayHome(chatgptAt(upstream));
     relay = await home.start();
     await importAccount(home, upstream, 'work', ['--priority', '1']);
@@ -39,26 +44,31 @@ describe('the built daemon serves the openai SDK over the WebSocket', () => {
     const socket = new ResponsesWS(new OpenAI({ baseURL: `${relay.url}/v1`, apiKey: relay.key, maxRetries: 0 }));
     onTestFinished(() => socket.close());
     return {
-      ask: (create) => within(new Promise((resolve, reject) => {
-        const items: OpenAI.Responses.ResponseOutputItem[] = [];
-        const take = (event: OpenAI.Responses.ResponsesServerEvent): void => {
-          if (event.type === 'response.output_item.done') items.push(event.item);
-          if (event.type !== 'response.completed') return;
-          done();
-          resolve({ ...event.response, output: event.response.output.length > 0 ? event.response.output : items });
-        };
-        const fail = (error: Error): void => {
-          done();
-          reject(error);
-        };
-        const done = (): void => {
-          socket.off('event', take);
-          socket.off('error', fail);
-        };
-        socket.on('event', take);
-        socket.on('error', fail);
-        socket.send({ type: 'response.create', ...create });
-      }), 'an answer', 10_000),
+      ask: (create) =>
+        within(
+          new Promise((resolve, reject) => {
+            const items: OpenAI.Responses.ResponseOutputItem[] = [];
+            const take = (event: OpenAI.Responses.ResponsesServerEvent): void => {
+              if (event.type === 'response.output_item.done') items.push(event.item);
+              if (event.type !== 'response.completed') return;
+              done();
+              resolve({ ...event.response, output: event.response.output.length > 0 ? event.response.output : items });
+            };
+            const fail = (error: Error): void => {
+              done();
+              reject(error);
+            };
+            const done = (): void => {
+              socket.off('event', take);
+              socket.off('error', fail);
+            };
+            socket.on('event', take);
+            socket.on('error', fail);
+            socket.send({ type: 'response.create', ...create });
+          }),
+          'an answer',
+          10_000,
+        ),
     };
   }
 
@@ -75,34 +85,53 @@ describe('the built daemon serves the openai SDK over the WebSocket', () => {
     const third = await connection.ask({ model: MODEL, tools, input: 'Say thanks', previous_response_id: second.id });
     expect(third.status).toBe('completed');
     expect(upstream.callsOf('work', '/codex/responses').at(-1)?.text).toContain('What is the weather in Paris?');
-    expect((await home.journal()).slice(-3).map(({ outcome, endpoint }) => [outcome, endpoint])).toEqual(Array(3).fill(['ok', 'responses']));
+    expect((await home.journal()).slice(-3).map(({ outcome, endpoint }) => [outcome, endpoint])).toEqual(
+      Array(3).fill(['ok', 'responses']),
+    );
   });
 
   test('a limit on the first account is not noticed', async () => {
     upstream.script('work', [rateLimited({ retryAfter: '7' })]);
     const answer = await open().ask({ model: MODEL, input: 'Say failover' });
     expect(JSON.stringify(answer.output)).toContain('Say failover');
-    expect((await home.journal()).at(-1)?.attempts).toMatchObject([{ account: 'work', status: 429 }, { account: 'home', status: 200 }]);
+    expect((await home.journal()).at(-1)?.attempts).toMatchObject([
+      { account: 'work', status: 429 },
+      { account: 'home', status: 200 },
+    ]);
     await home.run(['keys', 'wake', 'work']);
   });
 
-  test('an error is the SDK\'s own, with its code', async () => {
+  test("an error is the SDK's own, with its code", async () => {
     const connection = open();
-    await expect(connection.ask({ model: 'nobody-has-this', input: 'Say hello' })).rejects.toMatchObject({ error: { error: { code: 'model_not_found' } } });
+    await expect(connection.ask({ model: 'nobody-has-this', input: 'Say hello' })).rejects.toMatchObject({
+      error: { error: { code: 'model_not_found' } },
+    });
     expect((await connection.ask({ model: MODEL, input: 'Say hello' })).status).toBe('completed');
   });
 
   test('C43 handshakes that are reset at every byte leave it running', async () => {
     const { hostname, port } = new URL(relay.url);
-    const handshake = `GET /v1/responses HTTP/1.1\r\nhost: ${hostname}:${port}\r\nauthorization: Bearer ${relay.key}\r\nconnection: Upgrade\r\nupgrade: websocket\r\n`
-      + 'sec-websocket-version: 13\r\nsec-websocket-key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n';
+    const handshake = [
+      'GET /v1/responses HTTP/1.1',
+      `host: ${hostname}:${port}`,
+      `authorization: Bearer ${relay.key}`,
+      'connection: Upgrade',
+      'upgrade: websocket',
+      'sec-websocket-version: 13',
+      'sec-websocket-key: dGhlIHNhbXBsZSBub25jZQ==',
+      '\r\n',
+    ].join('\r\n');
     const bytes = Buffer.concat([Buffer.from(handshake), Buffer.from([0x81, 0xfe, 0x01, 0x00, 1, 2, 3, 4, 5, 6])]);
-    const resets = Array.from({ length: bytes.length }, (_, length) => new Promise<void>((resolve) => {
-      const socket = connect(Number(port), hostname);
-      socket.on('error', () => {});
-      socket.once('close', () => resolve());
-      socket.once('connect', () => socket.write(bytes.subarray(0, length + 1), () => socket.resetAndDestroy()));
-    }));
+    const resets = Array.from(
+      { length: bytes.length },
+      (_, length) =>
+        new Promise<void>((resolve) => {
+          const socket = connect(Number(port), hostname);
+          socket.on('error', () => {});
+          socket.once('close', () => resolve());
+          socket.once('connect', () => socket.write(bytes.subarray(0, length + 1), () => socket.resetAndDestroy()));
+        }),
+    );
     await within(Promise.all(resets), 'the resets', 20_000);
     expect((await open().ask({ model: MODEL, input: 'Say still here' })).status).toBe('completed');
   });

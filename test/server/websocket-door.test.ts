@@ -7,7 +7,12 @@ import { serveInProcess, SIGN_IN_MODEL } from '../support/serve-in-process.ts';
 import { openSocket, refusedSocket, typesOf } from '../support/socket-client.ts';
 import { within } from '../support/wait-for.ts';
 
-const UPGRADE = 'connection: Upgrade\r\nupgrade: websocket\r\nsec-websocket-version: 13\r\nsec-websocket-key: dGhlIHNhbXBsZSBub25jZQ==\r\n';
+const UPGRADE = ['connection: Upgrade', 'upgrade: websocket', 'sec-websocket-version: 13', 'sec-websocket-key: dGhlIHNhbXBsZSBub25jZQ=='];
+
+/** A request as it goes over the wire. */
+function requestText(port: number, first: string, headers: readonly string[], body = ''): string {
+  return [`${first} HTTP/1.1`, `host: 127.0.0.1:${port}`, ...headers, '', body].join('\r\n');
+}
 
 describe('the door of the WebSocket', () => {
   let relay: ServedRelay;
@@ -24,15 +29,20 @@ describe('the door of the WebSocket', () => {
     let text = '';
     socket.on('data', (chunk: Buffer) => (text += chunk.toString('latin1')));
     socket.write(bytes);
-    return within(new Promise((resolve, reject) => {
-      socket.once('close', () => resolve(text));
-      socket.once('error', reject);
-    }), 'the end of the connection');
+    return within(
+      new Promise((resolve, reject) => {
+        socket.once('close', () => resolve(text));
+        socket.once('error', reject);
+      }),
+      'the end of the connection',
+    );
   }
 
   test.each(['/v1/responses', '/responses', '/v1/responses?api-version=1'])('%s opens with a client key', async (path) => {
     const client = await openSocket(relay, { path });
-    expect(typesOf(await client.answer({ type: 'response.create', model: SIGN_IN_MODEL, input: 'Say hello' })).at(-1)).toBe('response.completed');
+    expect(typesOf(await client.answer({ type: 'response.create', model: SIGN_IN_MODEL, input: 'Say hello' })).at(-1)).toBe(
+      'response.completed',
+    );
   });
 
   test.each([
@@ -44,12 +54,17 @@ describe('the door of the WebSocket', () => {
   ])('%s is refused before the upgrade', async (_what, handshake, status, code) => {
     const refused = await refusedSocket(relay, handshake);
     expect(refused).toMatchObject({ status, json: { error: { code, message: expect.any(String) } } });
-    expect(refused.headers).toMatchObject({ 'x-request-id': expect.stringMatching(/^req_/), 'x-content-type-options': 'nosniff', 'cache-control': 'no-store' });
+    expect(refused.headers).toMatchObject({
+      'x-request-id': expect.stringMatching(/^req_/),
+      'x-content-type-options': 'nosniff',
+      'cache-control': 'no-store',
+    });
     expect(JSON.stringify(refused.json)).not.toContain('sk-relay-wrong');
   });
 
   test('C05 two keys are none', async () => {
-    const answer = await raw(`GET /v1/responses HTTP/1.1\r\nhost: 127.0.0.1:${relay.port}\r\n${UPGRADE}authorization: Bearer ${relay.key}\r\nauthorization: Bearer ${relay.key}\r\n\r\n`);
+    const key = `authorization: Bearer ${relay.key}`;
+    const answer = await raw(requestText(relay.port, 'GET /v1/responses', [...UPGRADE, key, key]));
     expect(answer).toMatch(/^HTTP\/1\.1 401 /);
   });
 
@@ -72,28 +87,34 @@ describe('the door of the WebSocket', () => {
 
   test('a request that only offers another protocol is served as it is', async () => {
     const body = JSON.stringify({ model: SIGN_IN_MODEL, input: 'Say hello' });
-    const head = `POST /v1/responses HTTP/1.1\r\nhost: 127.0.0.1:${relay.port}\r\nauthorization: Bearer ${relay.key}\r\nconnection: Upgrade, HTTP2-Settings, close\r\nupgrade: h2c\r\nhttp2-settings: AAMAAABkAAQAAP__\r\n`;
-    const answer = await raw(`${head}content-type: application/json\r\ncontent-length: ${body.length}\r\n\r\n${body}`);
+    const offer = ['connection: Upgrade, HTTP2-Settings, close', 'upgrade: h2c', 'http2-settings: AAMAAABkAAQAAP__'];
+    const headers = [`authorization: Bearer ${relay.key}`, 'content-type: application/json', `content-length: ${body.length}`, ...offer];
+    const answer = await raw(requestText(relay.port, 'POST /v1/responses', headers, body));
     expect(answer).toMatch(/^HTTP\/1\.1 200 /);
     expect(answer).toContain('Say hello');
   });
 
   test('a version of the protocol nobody speaks is refused', async () => {
-    const answer = await raw(`GET /v1/responses HTTP/1.1\r\nhost: 127.0.0.1:${relay.port}\r\nauthorization: Bearer ${relay.key}\r\n${UPGRADE.replace('13', '7')}\r\n`);
+    const old = UPGRADE.map((header) => header.replace('version: 13', 'version: 7'));
+    const answer = await raw(requestText(relay.port, 'GET /v1/responses', [`authorization: Bearer ${relay.key}`, ...old]));
     expect(answer).toMatch(/^HTTP\/1\.1 4\d\d /);
   });
 
   test('C43 a reset in the middle of a handshake harms nobody, with a good key and with a bad one', async () => {
-    const resets = Array.from({ length: 60 }, (_, index) => new Promise<void>((resolve) => {
-      const socket = connect(relay.port, '127.0.0.1');
-      socket.on('error', () => {});
-      socket.once('close', () => resolve());
-      socket.once('connect', () => {
-        const key = index % 2 === 0 ? relay.key : 'sk-relay-bad';
-        const bytes = `GET /v1/responses HTTP/1.1\r\nhost: 127.0.0.1:${relay.port}\r\nauthorization: Bearer ${key}\r\n${UPGRADE}\r\n`;
-        socket.write(bytes.slice(0, index % 3 === 0 ? bytes.length : 40 + index), () => socket.resetAndDestroy());
-      });
-    }));
+    const resets = Array.from(
+      { length: 60 },
+      (_, index) =>
+        new Promise<void>((resolve) => {
+          const socket = connect(relay.port, '127.0.0.1');
+          socket.on('error', () => {});
+          socket.once('close', () => resolve());
+          socket.once('connect', () => {
+            const key = index % 2 === 0 ? relay.key : 'sk-relay-bad';
+            const bytes = requestText(relay.port, 'GET /v1/responses', [`authorization: Bearer ${key}`, ...UPGRADE]);
+            socket.write(bytes.slice(0, index % 3 === 0 ? bytes.length : 40 + index), () => socket.resetAndDestroy());
+          });
+        }),
+    );
     await within(Promise.all(resets), 'the resets');
     await openSocket(relay);
     expect((await relay.ask('/healthz')).status).toBe(200);

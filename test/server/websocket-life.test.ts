@@ -5,14 +5,19 @@ import { describe, expect, test } from 'vitest';
 
 import type { JsonObject } from '../../src/core/json.ts';
 import { objectAt, parseJsonObject } from '../../src/core/json.ts';
-import { createGate, ok } from '../../src/mock/steps.ts';
+import { createGate, frameOf, ok } from '../../src/mock/steps.ts';
 import type { ServedRelay, TimedRelay } from '../support/serve-in-process.ts';
 import { runOn, serveInProcess, serveTimed, SIGN_IN_MODEL } from '../support/serve-in-process.ts';
 import type { SocketClient } from '../support/socket-client.ts';
 import { openSocket, refusedSocket, typesOf } from '../support/socket-client.ts';
 import { waitFor, within } from '../support/wait-for.ts';
 
-const create = (input: JsonObject['input'], change: JsonObject = {}): JsonObject => ({ type: 'response.create', model: SIGN_IN_MODEL, input, ...change });
+const create = (input: JsonObject['input'], change: JsonObject = {}): JsonObject => ({
+  type: 'response.create',
+  model: SIGN_IN_MODEL,
+  input,
+  ...change,
+});
 const MINUTE = 60_000;
 
 /** An answer that stands still after its first word until its gate opens. */
@@ -28,14 +33,17 @@ async function pass(relay: TimedRelay, client: SocketClient, ms: number): Promis
     relay.clock.advance(Math.min(left, 30_000));
     if (client.socket.readyState !== client.socket.OPEN) return;
     // A ping of its own comes back only after Relay has taken what was sent before it.
-    await within(new Promise((resolve) => {
-      client.socket.once('pong', resolve);
-      client.socket.ping();
-    }), 'a pong');
+    await within(
+      new Promise((resolve) => {
+        client.socket.once('pong', resolve);
+        client.socket.ping();
+      }),
+      'a pong',
+    );
   }
 }
 
-async function change(relay: ServedRelay, edit: (config: JsonObject) => JsonObject): Promise<void> {
+async function reconfigure(relay: ServedRelay, edit: (config: JsonObject) => JsonObject): Promise<void> {
   const path = join(relay.home, 'config.json');
   await writeFile(path, JSON.stringify(edit(parseJsonObject(await readFile(path, 'utf8')) ?? {})));
   await relay.daemon.reload();
@@ -46,10 +54,22 @@ describe('what a client can do wrong', () => {
     const relay = await serveInProcess();
     const client = await openSocket(relay);
     client.send('{"type":');
-    expect(await client.first('error')).toMatchObject({ status: 400, error: { code: 'invalid_request_error' }, headers: { 'x-request-id': expect.stringMatching(/^req_/) } });
-    expect(await client.answer({ type: 'response.create', input: 'Say hello' })).toMatchObject([{ type: 'error', status: 400, error: { code: 'missing_required_parameter', param: 'model' } }]);
-    expect(await client.answer(create('Say hello', { background: true }))).toMatchObject([{ type: 'error', error: { code: 'unsupported_parameter' } }]);
-    expect((await relay.journal()).map(({ outcome, status }) => [outcome, status])).toEqual([['refused', 400], ['refused', 400], ['refused', 400]]);
+    expect(await client.first('error')).toMatchObject({
+      status: 400,
+      error: { code: 'invalid_request_error' },
+      headers: { 'x-request-id': expect.stringMatching(/^req_/) },
+    });
+    expect(await client.answer({ type: 'response.create', input: 'Say hello' })).toMatchObject([
+      { type: 'error', status: 400, error: { code: 'missing_required_parameter', param: 'model' } },
+    ]);
+    expect(await client.answer(create('Say hello', { background: true }))).toMatchObject([
+      { type: 'error', error: { code: 'unsupported_parameter' } },
+    ]);
+    expect((await relay.journal()).map(({ outcome, status }) => [outcome, status])).toEqual([
+      ['refused', 400],
+      ['refused', 400],
+      ['refused', 400],
+    ]);
     expect(typesOf(await client.answer(create('Say hello'))).at(-1)).toBe('response.completed');
   });
 
@@ -118,9 +138,10 @@ describe('what a client can do wrong', () => {
 
   test('C53 for a client that does not read, its upstream waits; when it reads again, it gets all', async () => {
     const relay = await serveInProcess();
-    const delta = `event: response.output_text.delta\ndata: ${JSON.stringify({ type: 'response.output_text.delta', delta: 'x'.repeat(262_144) })}\n\n`;
-    const head = 'event: response.created\ndata: {"type":"response.created","response":{"id":"resp_1","status":"in_progress"}}\n\n';
-    const end = 'event: response.completed\ndata: {"type":"response.completed","response":{"id":"resp_1","status":"completed","output":[],"usage":null}}\n\n';
+    const delta = frameOf('response.output_text.delta', { type: 'response.output_text.delta', delta: 'x'.repeat(262_144) });
+    const head = frameOf('response.created', { type: 'response.created', response: { id: 'resp_1', status: 'in_progress' } });
+    const whole = { id: 'resp_1', status: 'completed', output: [], usage: null };
+    const end = frameOf('response.completed', { type: 'response.completed', response: whole });
     relay.upstream.script('a', [ok({ frames: [head, ...Array.from({ length: 300 }, () => delta), end] })]);
     const client = await openSocket(relay);
     client.socket.pause();
@@ -166,16 +187,18 @@ describe('what changes while a connection stands', () => {
   test('switched off, it serves no new request and ends; on again, it serves', async () => {
     const relay = await serveInProcess();
     const client = await openSocket(relay);
-    await change(relay, (config) => ({ ...config, server: { ...objectAt(config, 'server'), websocket: false } }));
-    expect(await client.answer(create('Say hello'))).toMatchObject([{ type: 'error', status: 426, error: { code: 'websocket_unavailable' } }]);
+    await reconfigure(relay, (config) => ({ ...config, server: { ...objectAt(config, 'server'), websocket: false } }));
+    expect(await client.answer(create('Say hello'))).toMatchObject([
+      { type: 'error', status: 426, error: { code: 'websocket_unavailable' } },
+    ]);
     expect(await client.ended()).toMatchObject({ code: 1001 });
     expect((await refusedSocket(relay)).status).toBe(426);
-    await change(relay, (config) => ({ ...config, server: { websocket: true } }));
+    await reconfigure(relay, (config) => ({ ...config, server: { websocket: true } }));
     await openSocket(relay);
   });
 });
 
-describe('a connection\'s time', () => {
+describe("a connection's time", () => {
   test('after 60 minutes it ends, idle, with the reason Codex connects anew for', async () => {
     const relay = await serveTimed();
     const client = await openSocket(relay);
@@ -196,7 +219,10 @@ describe('a connection\'s time', () => {
     await pass(relay, client, 60 * MINUTE);
     gate.release();
     await client.ended();
-    expect(typesOf(client.messages).filter((type) => type === 'response.completed' || type === 'error')).toEqual(['response.completed', 'error']);
+    expect(typesOf(client.messages).filter((type) => type === 'response.completed' || type === 'error')).toEqual([
+      'response.completed',
+      'error',
+    ]);
     expect(client.messages.at(-1)).toMatchObject({ error: { code: 'websocket_connection_limit_reached' } });
     expect(relay.sent()).toHaveLength(1);
   });
@@ -230,7 +256,10 @@ describe('the drain', () => {
     expect(await refusedSocket(relay)).toMatchObject({ status: 503, json: { error: { code: 'draining' } } });
     gate.release();
     expect(await busy.ended()).toMatchObject({ code: 1001 });
-    expect(typesOf(busy.messages).filter((type) => type === 'response.completed' || type === 'error')).toEqual(['response.completed', 'error']);
+    expect(typesOf(busy.messages).filter((type) => type === 'response.completed' || type === 'error')).toEqual([
+      'response.completed',
+      'error',
+    ]);
     expect(busy.messages.at(-1)).toMatchObject({ status: 503, error: { code: 'draining' } });
     await within(drained, 'the drain');
   });

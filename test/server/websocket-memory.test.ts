@@ -1,4 +1,4 @@
-import fc from 'fast-check';
+import * as fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 
 import type { ConnectionMemory } from '../../src/server/websocket-memory.ts';
@@ -36,7 +36,7 @@ describe('what a connection remembers', () => {
     expect(memory.recall('r1')).toEqual(['new']);
   });
 
-  test('a conversation over the connection\'s share is forgotten whole, and a smaller one is kept', () => {
+  test("a conversation over the connection's share is forgotten whole, and a smaller one is kept", () => {
     const all = createConversationMemory(() => ({ connectionBytes: 100, totalBytes: 1_000 }));
     const memory = all.open();
     say(memory, 'r1', null, 'small', 40);
@@ -68,26 +68,33 @@ describe('what a connection remembers', () => {
   });
 
   test('however much is said, it holds no more than it may, and what it recalls is what was said', () => {
-    const turn = fc.record({ connection: fc.nat(3), continues: fc.option(fc.nat(40), { nil: null }), bytes: fc.integer({ min: 1, max: 60 }) });
-    fc.assert(fc.property(fc.array(turn, { maxLength: 200 }), (turns) => {
-      const all = createConversationMemory(() => ({ connectionBytes: 200, totalBytes: 300 }));
-      const connections = Array.from({ length: 4 }, () => all.open());
-      const said = new Map<string, readonly string[]>();
-      for (const [index, { connection, continues, bytes }] of turns.entries()) {
-        const memory = connections[connection];
-        const previousId = continues === null ? null : `r${continues}`;
-        if (memory === undefined || (previousId !== null && memory.recall(previousId) === undefined)) continue;
-        said.set(`r${index}`, [...(previousId === null ? [] : (said.get(previousId) ?? [])), `t${index}`]);
-        memory.remember({ responseId: `r${index}`, previousId, items: [`t${index}`], bytes });
-        expect(all.held).toBeLessThanOrEqual(300);
-        for (const [id, items] of said) {
-          const recalled = connections.map((one) => one.recall(id)).filter((found) => found !== undefined);
-          for (const found of recalled) expect(found).toEqual(items);
-          expect(recalled.length).toBeLessThanOrEqual(1);
+    const turn = fc.record({
+      connection: fc.nat(3),
+      continues: fc.option(fc.nat(40), { nil: null }),
+      bytes: fc.integer({ min: 1, max: 60 }),
+    });
+    fc.assert(
+      fc.property(fc.array(turn, { maxLength: 200 }), (turns) => {
+        const all = createConversationMemory(() => ({ connectionBytes: 200, totalBytes: 300 }));
+        const connections = Array.from({ length: 4 }, () => all.open());
+        const said = new Map<string, readonly string[]>();
+        for (const [index, { connection, continues, bytes }] of turns.entries()) {
+          const memory = connections[connection];
+          const previousId = continues === null ? null : `r${continues}`;
+          if (memory === undefined || (previousId !== null && memory.recall(previousId) === undefined)) continue;
+          said.set(`r${index}`, [...(previousId === null ? [] : (said.get(previousId) ?? [])), `t${index}`]);
+          memory.remember({ responseId: `r${index}`, previousId, items: [`t${index}`], bytes });
+          expect(all.held).toBeLessThanOrEqual(300);
+          for (const [id, items] of said) {
+            const recalled = connections.map((one) => one.recall(id)).filter((found) => found !== undefined);
+            for (const found of recalled) expect(found).toEqual(items);
+            expect(recalled.length).toBeLessThanOrEqual(1);
+          }
         }
-      }
-      for (const memory of connections) memory.close();
-      expect(all.held).toBe(0);
-    }), { numRuns: 60 });
+        for (const memory of connections) memory.close();
+        expect(all.held).toBe(0);
+      }),
+      { numRuns: 60 },
+    );
   });
 });

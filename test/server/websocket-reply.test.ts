@@ -55,16 +55,32 @@ function reply(change: Partial<SocketReplyOptions> = {}) {
   const outlet = notedOutlet();
   const answers: ToldAnswer[] = [];
   const made = createSocketReply({ outlet, streamId: null, isCodex: false, onAnswer: (answer) => answers.push(answer), ...change });
-  return { outlet, answers, reply: made, told: (): readonly (JsonObject | undefined)[] => outlet.sent.map((message) => parseJsonObject(message.toString('utf8'))) };
+  return {
+    outlet,
+    answers,
+    reply: made,
+    told: (): readonly (JsonObject | undefined)[] => outlet.sent.map((message) => parseJsonObject(message.toString('utf8'))),
+  };
 }
 
-const sse = (event: JsonObject, name = true): Uint8Array => Buffer.from(`${name ? `event: ${String(event['type'])}\n` : ''}data: ${JSON.stringify(event)}\n\n`);
-const item = (id: string, index: number): JsonObject => ({ type: 'response.output_item.done', output_index: index, item: { id, type: 'message' } });
+const sse = (event: JsonObject, name = true): Uint8Array =>
+  Buffer.from(`${name ? `event: ${String(event['type'])}\n` : ''}data: ${JSON.stringify(event)}\n\n`);
+const item = (id: string, index: number): JsonObject => ({
+  type: 'response.output_item.done',
+  output_index: index,
+  item: { id, type: 'message' },
+});
 
 describe('a reply over a WebSocket', () => {
   test('is one message an event, whatever the framing, and no message for a comment', async () => {
     const { reply: made, told } = reply();
-    made.write(Buffer.concat([Buffer.from(': keepalive\n\n'), sse({ type: 'response.created' }), Buffer.from('data: {"type":"a",\r\ndata: "b":1}\r\n\r\n')]));
+    made.write(
+      Buffer.concat([
+        Buffer.from(': keepalive\n\n'),
+        sse({ type: 'response.created' }),
+        Buffer.from('data: {"type":"a",\r\ndata: "b":1}\r\n\r\n'),
+      ]),
+    );
     await made.end([sse({ type: 'response.completed', response: { id: 'r' } }, false)]);
     expect(told()).toEqual([{ type: 'response.created' }, { type: 'a', b: 1 }, { type: 'response.completed', response: { id: 'r' } }]);
   });
@@ -72,7 +88,12 @@ describe('a reply over a WebSocket', () => {
   test('tells its items and id before the last event goes out, with or without event names', async () => {
     const outlet = notedOutlet();
     const seen: [number, ToldAnswer][] = [];
-    const made = createSocketReply({ outlet, streamId: null, isCodex: false, onAnswer: (answer) => seen.push([outlet.sent.length, answer]) });
+    const made = createSocketReply({
+      outlet,
+      streamId: null,
+      isCodex: false,
+      onAnswer: (answer) => seen.push([outlet.sent.length, answer]),
+    });
     made.write(sse(item('second', 1), false));
     made.write(sse(item('first', 0)));
     await made.end([sse({ type: 'response.completed', response: { id: 'r', output: [] } }, false)]);
@@ -82,7 +103,13 @@ describe('a reply over a WebSocket', () => {
 
   test('U30 bytes that are no UTF-8 are replaced, since they would end the connection', () => {
     const { reply: made, outlet } = reply();
-    made.write(Buffer.concat([Buffer.from('data: {"type":"response.output_text.delta","delta":"'), Buffer.from([0xff, 0xc3]), Buffer.from('"}\n\n')]));
+    made.write(
+      Buffer.concat([
+        Buffer.from('data: {"type":"response.output_text.delta","delta":"'),
+        Buffer.from([0xff, 0xc3]),
+        Buffer.from('"}\n\n'),
+      ]),
+    );
     expect(outlet.sent.every((message) => isUtf8(message))).toBe(true);
     expect(parseJsonObject(outlet.sent[0]?.toString('utf8') ?? '')).toEqual({ type: 'response.output_text.delta', delta: '\ufffd\ufffd' });
   });

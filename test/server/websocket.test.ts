@@ -8,7 +8,12 @@ import { KEY_MODEL, serveInProcess, serveTimed, SIGN_IN_MODEL, TWO_CHAT_KEYS, TW
 import { CODEX_HANDSHAKE, openSocket, typesOf } from '../support/socket-client.ts';
 import { waitFor } from '../support/wait-for.ts';
 
-const create = (input: JsonObject['input'], change: JsonObject = {}): JsonObject => ({ type: 'response.create', model: SIGN_IN_MODEL, input, ...change });
+const create = (input: JsonObject['input'], change: JsonObject = {}): JsonObject => ({
+  type: 'response.create',
+  model: SIGN_IN_MODEL,
+  input,
+  ...change,
+});
 const idOf = (told: readonly JsonObject[]): string => stringAt(objectAt(told.at(-1), 'response'), 'id') ?? '';
 const DEVELOPER: JsonObject = { type: 'message', role: 'developer', id: 'msg_dev', content: [{ type: 'input_text', text: 'Be brief.' }] };
 const user = (text: string): JsonObject => ({ type: 'message', role: 'user', content: [{ type: 'input_text', text }] });
@@ -26,7 +31,13 @@ describe('an answer', () => {
     expect(told.map((event) => event['delta'])).toEqual(overHttp.map((event) => event?.['delta']));
     expect(idOf(told)).toMatch(/^resp_/);
     const [first, second] = await relay.journal();
-    expect(second).toMatchObject({ endpoint: 'responses', stream: true, outcome: 'ok', account: 'a', tokens: { input: first?.tokens?.input, output: first?.tokens?.output } });
+    expect(second).toMatchObject({
+      endpoint: 'responses',
+      stream: true,
+      outcome: 'ok',
+      account: 'a',
+      tokens: { input: first?.tokens?.input, output: first?.tokens?.output },
+    });
   });
 
   test.each([
@@ -48,7 +59,10 @@ describe('an answer', () => {
     relay.upstream.script('a', [rateLimited({ retryAfter: '30' })]);
     const client = await openSocket(relay);
     expect(typesOf(await client.answer(create('Say hello'))).at(-1)).toBe('response.completed');
-    expect((await relay.journal()).at(-1)?.attempts).toMatchObject([{ account: 'a', status: 429 }, { account: 'b', status: 200 }]);
+    expect((await relay.journal()).at(-1)?.attempts).toMatchObject([
+      { account: 'a', status: 429 },
+      { account: 'b', status: 200 },
+    ]);
   });
 
   test('that cannot begin is an error with the status and headers of HTTP, and the connection serves on', async () => {
@@ -59,7 +73,9 @@ describe('an answer', () => {
     const [error, ...rest] = await client.answer(create('Say hello', { model: SIGN_IN_MODEL }));
     expect(rest).toEqual([]);
     expect(error).toMatchObject({
-      type: 'error', status: 429, error: { type: 'usage_limit_reached', code: 'usage_limit_reached', plan_type: expect.any(String), resets_at: expect.any(Number) },
+      type: 'error',
+      status: 429,
+      error: { type: 'usage_limit_reached', code: 'usage_limit_reached', plan_type: expect.any(String), resets_at: expect.any(Number) },
       headers: { 'retry-after': '60', 'x-request-id': expect.stringMatching(/^req_/), 'x-relay-attempts': '2' },
     });
     expect((await relay.line(stringAt(error?.['headers'], 'x-request-id') ?? '')).status).toBe(429);
@@ -83,7 +99,9 @@ describe('an answer', () => {
     const relay = await serveInProcess();
     relay.upstream.script('a', [failed(400, 'context_length_exceeded', 'Too long.')]);
     const client = await openSocket(relay);
-    expect(await client.answer(create('Say hello'))).toMatchObject([{ type: 'error', status: 400, error: { code: 'context_length_exceeded' } }]);
+    expect(await client.answer(create('Say hello'))).toMatchObject([
+      { type: 'error', status: 400, error: { code: 'context_length_exceeded' } },
+    ]);
     expect(relay.sent('b')).toEqual([]);
   });
 
@@ -123,7 +141,9 @@ describe('a conversation on its connection', () => {
     expect(await client.answer(create('Say hello', { previous_response_id: 'resp_unknown' }))).toMatchObject([
       { type: 'error', status: 400, error: { code: 'previous_response_not_found', param: 'previous_response_id' } },
     ]);
-    expect(await client.answer(create([], { previous_response_id: 'resp_unknown', generate: false }))).toMatchObject([{ type: 'error', error: { code: 'previous_response_not_found' } }]);
+    expect(await client.answer(create([], { previous_response_id: 'resp_unknown', generate: false }))).toMatchObject([
+      { type: 'error', error: { code: 'previous_response_not_found' } },
+    ]);
     expect(relay.sent()).toEqual([]);
     expect(typesOf(await client.answer(create('Say hello'))).at(-1)).toBe('response.completed');
   });
@@ -132,7 +152,10 @@ describe('a conversation on its connection', () => {
     const relay = await serveInProcess();
     const client = await openSocket(relay, { headers: CODEX_HANDSHAKE });
     const warm = await client.answer(create([DEVELOPER], { generate: false }));
-    expect(warm).toMatchObject([{ type: 'response.created' }, { type: 'response.completed', response: { output: [], usage: { total_tokens: 0 } } }]);
+    expect(warm).toMatchObject([
+      { type: 'response.created' },
+      { type: 'response.completed', response: { output: [], usage: { total_tokens: 0 } } },
+    ]);
     expect(relay.sent()).toEqual([]);
     expect(await relay.journal()).toEqual([]);
     await client.answer(create([{ ...user('Say hello'), id: 'msg_user' }], { previous_response_id: idOf(warm), store: false }));
@@ -143,7 +166,9 @@ describe('a conversation on its connection', () => {
     const relay = await serveInProcess();
     const client = await openSocket(relay, { headers: CODEX_HANDSHAKE });
     const warm = await client.answer(create([], { generate: false }));
-    expect(typesOf(await client.answer(create([DEVELOPER, user('Say hello')], { previous_response_id: idOf(warm), store: false }))).at(-1)).toBe('response.completed');
+    expect(
+      typesOf(await client.answer(create([DEVELOPER, user('Say hello')], { previous_response_id: idOf(warm), store: false }))).at(-1),
+    ).toBe('response.completed');
   });
 
   test('a failed answer cannot be continued, the one before it can', async () => {
@@ -189,14 +214,33 @@ describe('Codex on a WebSocket', () => {
   test('reads what HTTP says in headers from events, and its turn stays where it is', async () => {
     const relay = await serveInProcess();
     const client = await openSocket(relay, { headers: CODEX_HANDSHAKE });
-    const told = await client.answer(create([DEVELOPER, user('Say hello')], { store: false, client_metadata: { thread_id: 'thread-2', 'x-codex-turn-metadata': '{"request_kind":"turn"}' } }));
+    const told = await client.answer(
+      create([DEVELOPER, user('Say hello')], {
+        store: false,
+        client_metadata: { thread_id: 'thread-2', 'x-codex-turn-metadata': '{"request_kind":"turn"}' },
+      }),
+    );
     expect(typesOf(told).slice(0, 2)).toEqual(['response.metadata', 'codex.rate_limits']);
     const turnState = stringAt(told[0]?.['headers'], 'x-codex-turn-state') ?? '';
     expect(turnState).toMatch(/^ts_a_/);
-    expect(told[1]).toMatchObject({ metered_limit_name: 'codex', rate_limits: { primary: { window_minutes: 300 }, secondary: { window_minutes: 10_080 } } });
-    await client.answer(create([DEVELOPER, user('More')], { store: false, client_metadata: { 'x-codex-turn-state': turnState, ws_request_header_x_openai_internal_codex_responses_lite: 'true' } }));
+    expect(told[1]).toMatchObject({
+      metered_limit_name: 'codex',
+      rate_limits: { primary: { window_minutes: 300 }, secondary: { window_minutes: 10_080 } },
+    });
+    await client.answer(
+      create([DEVELOPER, user('More')], {
+        store: false,
+        client_metadata: { 'x-codex-turn-state': turnState, ws_request_header_x_openai_internal_codex_responses_lite: 'true' },
+      }),
+    );
     const [first, second] = relay.sent().map(({ headers }) => headers);
-    expect(first).toMatchObject({ originator: 'codex_exec', 'session-id': 'thread-1', 'thread-id': 'thread-2', 'x-client-request-id': 'thread-2', 'x-codex-turn-metadata': '{"request_kind":"turn"}' });
+    expect(first).toMatchObject({
+      originator: 'codex_exec',
+      'session-id': 'thread-1',
+      'thread-id': 'thread-2',
+      'x-client-request-id': 'thread-2',
+      'x-codex-turn-metadata': '{"request_kind":"turn"}',
+    });
     for (const name of ['openai-beta', 'x-codex-turn-state', 'sec-websocket-key', 'upgrade']) expect(first).not.toHaveProperty([name]);
     expect(second).toMatchObject({ 'x-codex-turn-state': turnState, 'x-openai-internal-codex-responses-lite': 'true' });
     expect(second).not.toHaveProperty(['x-codex-turn-metadata']);
@@ -221,7 +265,14 @@ describe('several at once', () => {
     gate.release();
     await waitFor(() => typesOf(client.messages).filter((type) => type === 'response.completed').length === 3, 'three answers');
     const frame = typesOf(client.messages).filter((type) => type === 'response.created' || type === 'response.completed');
-    expect(frame).toEqual(['response.created', 'response.completed', 'response.created', 'response.completed', 'response.created', 'response.completed']);
+    expect(frame).toEqual([
+      'response.created',
+      'response.completed',
+      'response.created',
+      'response.completed',
+      'response.created',
+      'response.completed',
+    ]);
   });
 
   test('lanes run side by side, and each event names its own', async () => {
@@ -237,22 +288,35 @@ describe('several at once', () => {
     await waitFor(() => typesOf(client.messages).filter((type) => type === 'response.completed').length === 2, 'both answers');
     expect(new Set(client.messages.map(({ stream_id: lane }) => lane))).toEqual(new Set(['slow "lane"', 'quick']));
     expect(client.messages.filter(({ type }) => type === 'unreadable')).toEqual([]);
-    expect(await client.answer(create('Say hello', { stream_id: 'x', model: 'nobody-has-this' }))).toMatchObject([{ type: 'error', stream_id: 'x' }]);
+    expect(await client.answer(create('Say hello', { stream_id: 'x', model: 'nobody-has-this' }))).toMatchObject([
+      { type: 'error', stream_id: 'x' },
+    ]);
   });
 
   test('a 33rd lane, and a 17th answer at once, are refused by name', async () => {
     const relay = await serveInProcess();
     const gate = createGate();
-    relay.upstream.script('a', Array.from({ length: 16 }, () => ok({ text: 'held', gate })));
+    relay.upstream.script(
+      'a',
+      Array.from({ length: 16 }, () => ok({ text: 'held', gate })),
+    );
     const client = await openSocket(relay);
     for (let lane = 0; lane < 16; lane++) client.send(create('Say hello', { stream_id: `lane-${lane}` }));
     client.send(create('Say hello', { stream_id: 'lane-16' }));
-    expect(await client.first('error')).toMatchObject({ stream_id: 'lane-16', status: 400, error: { code: 'websocket_stream_limit_reached' } });
+    expect(await client.first('error')).toMatchObject({
+      stream_id: 'lane-16',
+      status: 400,
+      error: { code: 'websocket_stream_limit_reached' },
+    });
     gate.release();
     const count = (type: string): number => typesOf(client.messages).filter((told) => told === type).length;
     await waitFor(() => count('response.completed') === 16, 'sixteen answers');
     for (let lane = 16; lane < 33; lane++) await client.answer(create([], { stream_id: `lane-${lane}`, generate: false }));
-    expect(client.messages.at(-1)).toMatchObject({ type: 'error', stream_id: 'lane-32', error: { code: 'websocket_stream_limit_reached' } });
+    expect(client.messages.at(-1)).toMatchObject({
+      type: 'error',
+      stream_id: 'lane-32',
+      error: { code: 'websocket_stream_limit_reached' },
+    });
     expect(count('response.completed')).toBe(32);
   });
 
@@ -263,7 +327,9 @@ describe('several at once', () => {
     const client = await openSocket(relay, { key: await relay.client('narrow', { concurrency: 1 }) });
     client.send(create('Say hello', { stream_id: 'one' }));
     await waitFor(() => relay.sent().length === 1, 'the first call');
-    expect(await client.answer(create('Say hello', { stream_id: 'two' }))).toMatchObject([{ type: 'error', status: 429, stream_id: 'two', error: { code: 'concurrency_limit' } }]);
+    expect(await client.answer(create('Say hello', { stream_id: 'two' }))).toMatchObject([
+      { type: 'error', status: 429, stream_id: 'two', error: { code: 'concurrency_limit' } },
+    ]);
     gate.release();
     expect(await client.first('response.completed')).toMatchObject({ stream_id: 'one' });
   });
@@ -272,7 +338,9 @@ describe('several at once', () => {
     const relay = await serveInProcess();
     const client = await openSocket(relay);
     client.send({ type: 'response.processed', response_id: 'r' });
-    expect(await client.answer({ type: 'response.steer', previous_response_id: 'r', input: 'stop' })).toMatchObject([{ type: 'response.steer.failed', error: { code: 'steering_not_supported' } }]);
+    expect(await client.answer({ type: 'response.steer', previous_response_id: 'r', input: 'stop' })).toMatchObject([
+      { type: 'response.steer.failed', error: { code: 'steering_not_supported' } },
+    ]);
   });
 });
 

@@ -110,7 +110,8 @@ export function refusedSocket(relay: Pick<ServedRelay, 'url' | 'key'>, handshake
 
 function connect({ url, key }: Pick<ServedRelay, 'url' | 'key'>, { path = '/v1/responses', key: own, headers }: Handshake): WebSocket {
   const presented = own === undefined ? key : own;
-  return new WebSocket(`${url.replace('http', 'ws')}${path}`, { headers: { ...(presented !== null && { authorization: `Bearer ${presented}` }), ...headers } });
+  const authorization = presented === null ? {} : { authorization: `Bearer ${presented}` };
+  return new WebSocket(`${url.replace('http', 'ws')}${path}`, { headers: { ...authorization, ...headers } });
 }
 
 /** The types of messages, in order. */
