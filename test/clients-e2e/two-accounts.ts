@@ -1,3 +1,4 @@
+import { spawn } from 'node:child_process';
 import { mkdir, mkdtemp, readdir, readFile, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { delimiter, join } from 'node:path';
@@ -7,9 +8,10 @@ import type { MockUpstream } from '../../src/mock/mock-upstream.ts';
 import { startMockUpstream } from '../../src/mock/mock-upstream.ts';
 import type { CommandResult, RelayHome, RunningRelay } from '../support/start-relay.ts';
 import { chatgptAt, importAccount, makeRelayHome } from '../support/start-relay.ts';
+import { within } from '../support/wait-for.ts';
 import type { PinnedClient } from './pinned-client.ts';
 
-const RUN_MS = 100_000;
+const RUN_MS = 150_000;
 
 /** A folder of the user's with a home and a place to work in. */
 export interface UserFolder {
@@ -40,6 +42,8 @@ export interface TwoAccounts {
   makeUser(): Promise<UserFolder>;
   /** `relay run CLIENT -- ARGS` in a user's folder, with nothing of this machine's own settings. */
   runClient(name: string, args: readonly string[], options: RunOptions): Promise<ClientRun>;
+  /** Runs a client by itself, as a user does who pointed it at Relay with the key of client `default`. */
+  runAlone(command: string, args: readonly string[], options: RunOptions): Promise<ClientRun>;
   /** What Relay knows of a client by its name. */
   clientOf(name: string): Promise<unknown>;
   close(): Promise<void>;
@@ -66,15 +70,10 @@ export async function startTwoAccounts(kind: UpstreamKind = 'chatgpt'): Promise<
       await mkdir(user.work);
       return user;
     },
-    async runClient(name, args, { client, user, env }) {
-      const before = (await home.journal().catch(() => [])).length;
-      const result = await home.run(['run', name, '--', ...args], {
-        cwd: user.work,
-        deadlineMs: RUN_MS,
-        env: { ...ownSettingsAway(), HOME: user.home, PATH: `${client.bin}${delimiter}${process.env['PATH'] ?? ''}`, ...env },
-      });
-      return { ...result, user, journal: (await home.journal()).slice(before) };
-    },
+    runClient: (name, args, options) => journaled(home, options.user, () => {
+      return home.run(['run', name, '--', ...args], { cwd: options.user.work, deadlineMs: RUN_MS, env: userEnv(options) });
+    }),
+    runAlone: (command, args, options) => journaled(home, options.user, () => runCommand(command, args, options)),
     async clientOf(name) {
       const clients: readonly { readonly name: string }[] = JSON.parse((await home.run(['clients', 'list', '--json'])).stdout);
       return clients.find((client) => client.name === name);
@@ -86,6 +85,36 @@ export async function startTwoAccounts(kind: UpstreamKind = 'chatgpt'): Promise<
       await rm(users, { recursive: true, force: true });
     },
   };
+}
+
+async function journaled(home: RelayHome, user: UserFolder, run: () => Promise<CommandResult>): Promise<ClientRun> {
+  const before = (await home.journal().catch(() => [])).length;
+  const result = await run();
+  return { ...result, user, journal: (await home.journal()).slice(before) };
+}
+
+async function runCommand(command: string, args: readonly string[], options: RunOptions): Promise<CommandResult> {
+  const env = { ...process.env, ...userEnv(options) };
+  const child = spawn(command, args, { cwd: options.user.work, env, stdio: ['ignore', 'pipe', 'pipe'] });
+  let stdout = '';
+  let stderr = '';
+  child.stdout.on('data', (chunk: Buffer) => (stdout += chunk.toString('utf8')));
+  child.stderr.on('data', (chunk: Buffer) => (stderr += chunk.toString('utf8')));
+  const closed = new Promise<number | null>((resolve, reject) => {
+    child.once('error', reject);
+    child.once('close', resolve);
+  });
+  const code = await within(closed, `${command} ${args.join(' ')}`, RUN_MS).catch((error: unknown) => {
+    child.kill('SIGTERM');
+    throw new Error(`it said: ${stdout}\n${stderr}`, { cause: error });
+  });
+  return { code, stdout, stderr };
+}
+
+/** A user's environment: the client before everything else in `PATH`, and nothing of this machine's own settings. */
+function userEnv({ client, user, env }: RunOptions): NodeJS.ProcessEnv {
+  const path = `${client.bin}${delimiter}${process.env['PATH'] ?? ''}`;
+  return { ...ownSettingsAway(), HOME: user.home, PWD: user.work, PATH: path, ...env };
 }
 
 type Stage = Pick<TwoAccounts, 'upstream' | 'home' | 'relay'>;
