@@ -99,7 +99,7 @@ function fromChat(plan: AnswerPlan, deps: PassageDeps, message: MessageEvents): 
   const step = (work: () => void): void => {
     const { meaningful } = seen;
     work();
-    if (seen.terminal !== null && seen.failure === null) message.take(hub.terminal());
+    if (seen.terminal !== null && seen.failure === null) message.take(terminalOf(hub, seen));
     seen.meaningful = meaningful;
     noteMessage(seen, message);
   };
@@ -114,6 +114,12 @@ function fromChat(plan: AnswerPlan, deps: PassageDeps, message: MessageEvents): 
     },
     terminal: () => message.terminal(),
   };
+}
+
+/** The hub fills in zeros where no usage was told, which a Messages client would take for the size of its request. */
+function terminalOf(hub: ResponseEvents, seen: Seen): JsonObject {
+  const event = hub.terminal();
+  return seen.usage === null ? { ...event, response: { ...objectAt(event, 'response'), usage: null } } : event;
 }
 
 function noteMessage(seen: Seen, message: MessageEvents): void {

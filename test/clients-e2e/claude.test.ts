@@ -6,7 +6,7 @@ import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest';
 import type { JsonObject } from '../../src/core/json.ts';
 import { arrayAt, parseJsonObject, stringAt } from '../../src/core/json.ts';
 import type { MockStep } from '../../src/mock/steps.ts';
-import { cut, failed, failedEvent, ok, rateLimited, refuse, usageLimited } from '../../src/mock/steps.ts';
+import { cut, failed, failedEvent, frameOf, ok, rateLimited, refuse, usageLimited } from '../../src/mock/steps.ts';
 import { pinnedClient } from './pinned-client.ts';
 import type { ClientRun, TwoAccounts, UserFolder } from './two-accounts.ts';
 import { MODEL, startTwoAccounts, treeOf, UPSTREAM_KINDS } from './two-accounts.ts';
@@ -18,6 +18,20 @@ const COMMAND = 'echo once >> marker.txt && echo the tool was here';
 const SHELL = ok({ calls: [{ name: 'Bash', payload: JSON.stringify({ command: COMMAND }) }] });
 /** Nothing but what the test is about leaves the process, and nothing of this machine's own Claude gets in. */
 const QUIET = { CLAUDE_CODE_DISABLE_NONESSENTIAL_TRAFFIC: '1', CLAUDECODE: undefined, CLAUDE_CODE_ENTRYPOINT: undefined, CLAUDE_CONFIG_DIR: undefined };
+
+/** A search as the ChatGPT backend tells it: its sources are the pages it cites. */
+const SEARCHED = ((): readonly string[] => {
+  const annotation = { type: 'url_citation', url: 'https://weather.example/rome', title: 'Rome today', start_index: 0, end_index: 5 };
+  const search = { type: 'web_search_call', id: 'ws_1', status: 'completed', action: { type: 'search', query: 'weather in Rome' } };
+  const message = { type: 'message', id: 'msg_1', role: 'assistant', status: 'completed', content: [{ type: 'output_text', text: 'Sunny in Rome', annotations: [annotation] }] };
+  const response = { id: 'resp_1', object: 'response', model: MODEL, status: 'completed', output: [], usage: { input_tokens: 9, output_tokens: 3, total_tokens: 12 } };
+  return [
+    frameOf('response.created', { type: 'response.created', response: { ...response, status: 'in_progress' } }),
+    frameOf('response.output_item.done', { type: 'response.output_item.done', output_index: 0, item: search }),
+    frameOf('response.output_item.done', { type: 'response.output_item.done', output_index: 1, item: message }),
+    frameOf('response.completed', { type: 'response.completed', response }),
+  ];
+})();
 
 interface RunChange {
   readonly user?: UserFolder;
@@ -103,6 +117,20 @@ describe.skipIf(claude === null)('claude code 2.1.330 over ChatGPT sign-ins', ()
     expect(resultOf(run)).toMatchObject({ is_error: false, result: 'Hello to you' });
     const [first] = (await modelsOf(stage)).filter((id) => id.startsWith('gpt-'));
     expect(run.journal.map(({ model }) => model.sent)).toEqual([first]);
+  });
+
+  test('its web search is run by the upstream, and comes back as pages', async () => {
+    if (claude === null) throw new Error('Claude Code is not installed');
+    const call = (name: string, payload: object): MockStep => ok({ calls: [{ name, payload: JSON.stringify(payload) }] });
+    stage.upstream.script('first', [call('ToolSearch', { query: 'select:WebSearch', max_results: 1 }), call('WebSearch', { query: 'weather in Rome' }), ok({ frames: SEARCHED })]);
+    const given = ['-p', 'What is the weather in Rome?', '--output-format', 'json', '--allowedTools', 'ToolSearch', 'WebSearch', '--model', MODEL];
+    const run = await stage.runClient('claude', given, { client: claude, user: await stage.makeUser(), env: QUIET });
+    expect(run.code, `${run.stdout}\n${run.stderr}`).toBe(0);
+    expect(run.journal.map(({ outcome }) => outcome)).toEqual(['ok', 'ok', 'ok', 'ok']);
+    const sent = stage.upstream.callsOf('first', '/codex/responses').slice(-2);
+    expect(sent[0]?.body?.['tools']).toEqual([expect.objectContaining({ type: 'web_search' })]);
+    const outputs = (arrayAt(sent[1]?.body, 'input') ?? []).filter((item) => stringAt(item, 'type') === 'function_call_output');
+    expect(stringAt(outputs.at(-1), 'output')).toMatch(/https:\/\/weather\.example[^]*Sunny in Rome/);
   });
 
   test('with every account spent it gives up at once and says so', async () => {

@@ -312,6 +312,12 @@ describe('a chat upstream told as Messages', () => {
     expect([shortly(told).at(-2), told.seen.terminal]).toEqual([['end', reason], terminal]);
   });
 
+  test('a usage that was never told is estimated, not nothing', () => {
+    const told = chat([chunkOf({ content: 'four' }), chunkOf({}, 'stop')]);
+    expect(eventsOf(told).at(-2)?.['usage']).toMatchObject({ input_tokens: 7, output_tokens: 1 });
+    expect(told.seen.usage).toBeNull();
+  });
+
   test('is cut at a stop sequence too', () => {
     const told = chat([chunkOf({ content: 'one EN' }), chunkOf({ content: 'D two' }), chunkOf({}, 'stop')], { stop: ['END'] });
     expect(eventsOf(told).at(-2)).toMatchObject({ delta: { stop_reason: 'stop_sequence', stop_sequence: 'END' } });
