@@ -5,7 +5,7 @@ import { afterAll, beforeAll, describe, expect, onTestFinished, test } from 'vit
 import type { ServedRelay } from '../support/serve-in-process.ts';
 import { serveInProcess, SIGN_IN_MODEL } from '../support/serve-in-process.ts';
 import { openSocket, refusedSocket, typesOf } from '../support/socket-client.ts';
-import { within } from '../support/wait-for.ts';
+import { waitFor, within } from '../support/wait-for.ts';
 
 const UPGRADE = ['connection: Upgrade', 'upgrade: websocket', 'sec-websocket-version: 13', 'sec-websocket-key: dGhlIHNhbXBsZSBub25jZQ=='];
 
@@ -129,4 +129,14 @@ describe('the setting server.websocket', () => {
     expect(await refusedSocket(relay, { key: 'sk-relay-wrong' })).toMatchObject({ status: 401 });
     expect((await relay.ask('/v1/responses', { body: { model: SIGN_IN_MODEL, input: 'Say hello' } })).status).toBe(200);
   });
+});
+
+test('C42 256 connections stand at once, others are served meanwhile, and one more is refused', async () => {
+  const relay = await serveInProcess();
+  const clients = await Promise.all(Array.from({ length: 256 }, () => openSocket(relay)));
+  expect(await refusedSocket(relay)).toMatchObject({ status: 503, json: { error: { code: 'overloaded' } } });
+  expect((await relay.ask('/v1/responses', { body: { model: SIGN_IN_MODEL, input: 'Say hello' } })).status).toBe(200);
+  clients[0]?.socket.close();
+  await clients[0]?.ended();
+  await waitFor(() => openSocket(relay).catch(() => undefined), 'a place to become free');
 });
