@@ -1,13 +1,37 @@
+import type { Provider } from '@pydantic/genai-prices';
 import { calcPrice } from '@pydantic/genai-prices';
 
 import type { ProviderKind } from '../core/provider-kind.ts';
 import type { EpochMs } from '../core/units.ts';
 import { MINUTE_MS } from '../core/units.ts';
+import type { PriceTable } from './price-table.ts';
 import type { Rates } from './rates.ts';
 import { ratesFromUsd } from './rates.ts';
 
-/** The release of `@pydantic/genai-prices` that is read, and its day. */
-export const BROAD_PRICES = { version: '0.1.8', readOn: '2026-09-23' } as const;
+/** The release of `@pydantic/genai-prices` that is shipped, and its day. */
+export const BROAD_PRICES: BroadEdition = { version: '0.1.8', readOn: '2026-09-23' };
+
+/** Which edition of the broad table a price is from: a release, or the day it was fetched. */
+export interface BroadEdition {
+  readonly version: string;
+  /** The UTC date it stood for, YYYY-MM-DD. */
+  readonly readOn: string;
+}
+
+interface Edition extends BroadEdition {
+  /** null: the one that is shipped. */
+  readonly vendors: readonly Provider[] | null;
+}
+
+/** The edition in force in this process: reference data, which only {@link useBroadTable} exchanges. */
+let edition: Edition = { ...BROAD_PRICES, vendors: null };
+
+/** From now on prices come from this table; null goes back to the shipped one. What it does not know is still looked up there. */
+export function useBroadTable(table: PriceTable | null): void {
+  const day = table === null ? '' : new Date(table.fetchedAt).toISOString().slice(0, 10);
+  edition = table === null ? { ...BROAD_PRICES, vendors: null } : { version: day, readOn: day, vendors: [...table.vendors] };
+  answers.clear();
+}
 
 /** A price from the broad table. */
 export interface BroadPrice {
@@ -18,6 +42,7 @@ export interface BroadPrice {
   /** The input size steps of the rates were read at a size above the first of them. */
   readonly longContext: boolean;
   readonly source: string;
+  readonly edition: BroadEdition;
 }
 
 /** What to look up. `baseUrl` finds the vendor of a `compatible` provider. */
@@ -34,15 +59,16 @@ const TABLE_NAMES: Readonly<Partial<Record<ProviderKind, string>>> = {
 };
 
 /**
- * The list price of a model our own table does not have, from the data shipped with `@pydantic/genai-prices`; nothing is
- * fetched. Null when it does not know the model either, and for a `compatible` provider at an address it does not know:
+ * The list price of a model our own table does not have, from the table in force: a fetched one, else the data shipped with
+ * `@pydantic/genai-prices`. Nothing is fetched here. Null when it does not know the model either, and for a `compatible` provider at an address it does not know:
  * a price of someone else's model of the same name would be a guess.
  */
 export function findBroadPrice(query: BroadPriceQuery): BroadPrice | null {
   const where = vendorOf(query);
   if (!where) return null;
-  const found = lookUp(query, where);
-  if (!found) return null;
+  const answer = lookUp(query, where);
+  if (!answer) return null;
+  const { found, from } = answer;
   const { model_price: price } = found;
   const at = (value: Price): number | undefined => priceAt(value, query.inputTokens);
   const input = at(price.input_mtok);
@@ -54,7 +80,7 @@ export function findBroadPrice(query: BroadPriceQuery): BroadPrice | null {
   return {
     vendor: found.provider.id, model: found.model.id, rates,
     longContext: isStepped(price.input_mtok) && priceAt(price.input_mtok, 0) !== input,
-    source: found.provider.pricing_urls?.[0] ?? 'https://github.com/pydantic/genai-prices',
+    source: found.provider.pricing_urls?.[0] ?? 'https://github.com/pydantic/genai-prices', edition: from,
   };
 }
 
@@ -68,7 +94,8 @@ function vendorOf(query: BroadPriceQuery): TableVendor | null {
   return query.kind === 'compatible' && query.baseUrl !== null ? { providerApiUrl: query.baseUrl } : null;
 }
 
-type Found = ReturnType<typeof calcPrice>;
+/** A row, and the edition it stands in. */
+type Found = { readonly found: NonNullable<ReturnType<typeof calcPrice>>; readonly from: BroadEdition } | null;
 
 /** What the table said of each model within one minute: it searches for tens of microseconds, and every candidate of every request asks. */
 const answers = new Map<string, Found>();
@@ -88,8 +115,24 @@ function lookUp(query: BroadPriceQuery, where: TableVendor): Found {
   return found;
 }
 
-/** The table throws on entries it cannot price in tokens; for us those are simply unknown. */
 function search(query: BroadPriceQuery, where: TableVendor): Found {
+  const { version, readOn, vendors } = edition;
+  const vendor = vendors && findVendor(vendors, where);
+  const fetched = vendor && calculate(query, { provider: vendor });
+  if (fetched) return { found: fetched, from: { version, readOn } };
+  const shipped = calculate(query, where);
+  return shipped && { found: shipped, from: BROAD_PRICES };
+}
+
+function findVendor(vendors: readonly Provider[], where: TableVendor): Provider | null {
+  const found = 'providerId' in where
+    ? vendors.find(({ id }) => id === where.providerId)
+    : vendors.find(({ api_pattern: pattern }) => new RegExp(`^(?:${pattern})`).test(where.providerApiUrl));
+  return found ?? null;
+}
+
+/** The table throws on entries it cannot price in tokens; for us those are simply unknown. */
+function calculate(query: BroadPriceQuery, where: TableVendor | { readonly provider: Provider }): ReturnType<typeof calcPrice> {
   try {
     return calcPrice({ input_tokens: 0 }, query.model, { ...where, timestamp: new Date(query.at) });
   } catch {

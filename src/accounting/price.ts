@@ -2,7 +2,7 @@ import type { Config } from '../core/config.ts';
 import type { ProviderKind } from '../core/provider-kind.ts';
 import type { Cost, TokenCounts } from '../core/record.ts';
 import type { EpochMs, NanoUsd } from '../core/units.ts';
-import { BROAD_PRICES, findBroadPrice } from './broad-prices.ts';
+import { findBroadPrice } from './broad-prices.ts';
 import { divideHalfUp } from './decimal.ts';
 import { isDeepSeekPeak } from './deepseek-hours.ts';
 import type { PriceRow, PriceTier, Vendor } from './prices.ts';
@@ -186,9 +186,9 @@ function broadPrice({ kind, model, at, baseUrl }: PriceQuery, inputTokens: numbe
   if (!found) return null;
   const conditions = found.longContext ? ['long'] : [];
   return {
-    label: [`genai-prices@${BROAD_PRICES.version}:${found.vendor}/${found.model}@${BROAD_PRICES.readOn}`, ...conditions].join('+'),
+    label: [`genai-prices@${found.edition.version}:${found.vendor}/${found.model}@${found.edition.readOn}`, ...conditions].join('+'),
     origin: 'genai-prices', model: found.model, rates: found.rates, conditions, source: found.source, effectiveFrom: null,
-    readOn: BROAD_PRICES.readOn,
+    readOn: found.edition.readOn,
   };
 }
 

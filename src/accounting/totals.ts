@@ -9,29 +9,33 @@ import { addRecord, copyCell, emptyCell, isUsageCell, mergeCell } from './usage-
 export const CELL_DIMENSIONS = ['model', 'account', 'provider', 'client', 'member', 'project', 'env'] as const;
 export type CellDimension = (typeof CELL_DIMENSIONS)[number];
 
-/** Distinct sets of dimensions kept apart within one UTC month; what is beyond is counted together as `other`. */
+/** Distinct sets of dimensions kept apart within one UTC month; of what is beyond only client, member and project are. */
 export const SETS_PER_MONTH = 256;
-/** The name of the cell that holds what is beyond {@link SETS_PER_MONTH}. */
+/** Distinct clients with their member and project kept apart beyond that: budgets are theirs. The rest is counted as `other`. */
+export const OWNERS_PER_MONTH = 1_024;
+/** The name of the cell that holds what is beyond {@link OWNERS_PER_MONTH}. */
 export const OTHER = JSON.stringify(CELL_DIMENSIONS.map(() => 'other'));
 
 /**
  * A fold of the journal: sums by time bucket and joint dimensions. Plain JSON, changed in place by the fold. Which
  * buckets and cells there are depends only on the set of lines folded, never on their order: buckets coarsen with the
  * newest time seen, and the sets that stay apart in a month are the {@link SETS_PER_MONTH} lowest in a fixed order, so
- * one that fell out could never have come back.
+ * one that fell out could never have come back. The same holds for the owners of those that fell out.
  */
 export interface Totals {
   readonly version: 1;
   newest: EpochMs;
   /** Month -> names of the sets kept apart in it, in the fixed order. */
   readonly sets: Record<string, string[]>;
+  /** Month -> names of the owners' sets kept apart in it, in the fixed order. */
+  readonly owners: Record<string, string[]>;
   /** Bucket -> set -> sums. */
   readonly buckets: Record<string, Record<string, UsageCell>>;
 }
 
 /** Nothing folded yet. */
 export function emptyTotals(): Totals {
-  return { version: 1, newest: 0, sets: {}, buckets: {} };
+  return { version: 1, newest: 0, sets: {}, owners: {}, buckets: {} };
 }
 
 /** Adds a finished request, in place, and returns the same totals. The caller sees to it that no line comes twice. */
@@ -53,12 +57,13 @@ export function mergeTotals(a: Totals, b: Totals): Totals {
 /** Reads totals back from JSON. Throws a TypeError that says where they are not Relay's; the journal can fold them anew. */
 export function parseTotals(value: unknown): Totals {
   if (!isJsonObject(value) || value.version !== 1) throw new TypeError('usage totals: not version 1');
-  const { newest, sets, buckets } = value;
+  const { newest, sets, owners = {}, buckets } = value;
   if (typeof newest !== 'number' || !(newest >= 0 && newest <= LAST_MOMENT)) throw new TypeError('usage totals: newest is no time');
-  if (!isJsonObject(sets) || !isJsonObject(buckets)) throw new TypeError('usage totals: sets or buckets are missing');
-  const totals: Totals = { version: 1, newest, sets: {}, buckets: {} };
+  if (!isJsonObject(sets) || !isJsonObject(owners) || !isJsonObject(buckets)) throw new TypeError('usage totals: sets or buckets are missing');
+  const totals: Totals = { version: 1, newest, sets: {}, owners: {}, buckets: {} };
   for (const [name, cells] of Object.entries(buckets)) totals.buckets[name] = parseBucket(name, cells);
-  for (const [month, names] of Object.entries(sets)) totals.sets[month] = parseSets(month, names);
+  for (const [month, names] of Object.entries(sets)) totals.sets[month] = parseSets(month, names, SETS_PER_MONTH);
+  for (const [month, names] of Object.entries(owners)) totals.owners[month] = parseSets(month, names, OWNERS_PER_MONTH);
   return totals;
 }
 
@@ -83,38 +88,81 @@ function setOf({ model, account, provider, client, member, project, env }: Close
   return JSON.stringify([model.ran ?? model.sent, account, provider, client, member, project, env]);
 }
 
-/** The cell to add to: the set's own, or the one of all others. */
+/** The cell to add to: the set's own, else its owner's, else the one of all others. */
 function cellAt(totals: Totals, bucket: string, set: string): UsageCell {
   const cells = (totals.buckets[bucket] ??= {});
   const existing = cells[set];
   if (existing) return existing;
-  const kept = set === OTHER || keepSet(totals, bucket.slice(0, 7), set) ? set : OTHER;
-  return (cells[kept] ??= emptyCell());
+  return (cells[keptSet(totals, bucket.slice(0, 7), set)] ??= emptyCell());
 }
 
-/** Whether the set stands apart in its month. A new one may push out the highest, whose sums join the others'. */
-function keepSet(totals: Totals, month: string, set: string): boolean {
-  const sets = (totals.sets[month] ??= []);
-  if (sets.includes(set)) return true;
-  const highest = sets.at(-1);
-  const isFull = sets.length >= SETS_PER_MONTH && highest !== undefined;
-  if (isFull && inFixedOrder(set, highest) > 0) return false;
-  sets.push(set);
-  sets.sort(inFixedOrder);
-  if (!isFull) return true;
-  sets.pop();
+function keptSet(totals: Totals, month: string, set: string): string {
+  if (set === OTHER) return set;
+  const { owner } = factsOf(set);
+  if (set !== owner && keepSet(totals, month, { set, among: totals.sets, most: SETS_PER_MONTH })) return set;
+  return owner !== OTHER && keepSet(totals, month, { set: owner, among: totals.owners, most: OWNERS_PER_MONTH }) ? owner : OTHER;
+}
+
+interface Place {
+  readonly set: string;
+  readonly among: Record<string, string[]>;
+  readonly most: number;
+}
+
+/** Whether the set stands apart in its month. A new one may push out the highest, whose sums join its owner's, or the others'. */
+function keepSet(totals: Totals, month: string, { set, among, most }: Place): boolean {
+  const sets = (among[month] ??= []);
+  const place = placeOf(sets, set);
+  if (sets[place] === set) return true;
+  if (place >= most) return false;
+  sets.splice(place, 0, set);
+  const highest = sets.length > most ? sets.pop() : undefined;
+  if (highest === undefined) return true;
+  const { owner } = factsOf(highest);
   for (const [bucket, cells] of Object.entries(totals.buckets)) {
     const cell = bucket.startsWith(month) ? cells[highest] : undefined;
     if (!cell) continue;
     delete cells[highest];
-    mergeCell((cells[OTHER] ??= emptyCell()), cell);
+    mergeCell(cellAt(totals, bucket, owner === highest ? OTHER : owner), cell);
   }
   return true;
 }
 
+/** Where the set is in the list, or belongs. */
+function placeOf(sets: readonly string[], set: string): number {
+  let [low, high] = [0, sets.length];
+  while (low < high) {
+    const middle = (low + high) >> 1;
+    if (inFixedOrder(sets[middle] ?? '', set) < 0) low = middle + 1;
+    else high = middle;
+  }
+  return low;
+}
+
 /** A fixed order that favours no name: by FNV-1a hash, then by the name itself. */
 function inFixedOrder(a: string, b: string): number {
-  return hash(a) - hash(b) || (a < b ? -1 : 1);
+  if (a === b) return 0;
+  return factsOf(a).hash - factsOf(b).hash || (a < b ? -1 : 1);
+}
+
+/** What is worked out of a set's name again and again. */
+interface SetFacts {
+  readonly hash: number;
+  /** The owner's set: what budgets count by is kept, the rest is `other`. */
+  readonly owner: string;
+}
+
+const knownFacts = new Map<string, SetFacts>();
+const MOST_FACTS = 8_192;
+
+function factsOf(set: string): SetFacts {
+  const known = knownFacts.get(set);
+  if (known !== undefined) return known;
+  if (knownFacts.size >= MOST_FACTS) knownFacts.clear();
+  const { client, member, project } = readSet(set);
+  const made = { hash: hash(set), owner: JSON.stringify(['other', 'other', 'other', client, member, project, 'other']) };
+  knownFacts.set(set, made);
+  return made;
 }
 
 function hash(text: string): number {
@@ -159,8 +207,8 @@ function parseBucket(name: string, value: unknown): Record<string, UsageCell> {
   return cells;
 }
 
-function parseSets(month: string, value: unknown): string[] {
-  if (readBucket(month)?.size !== 'month' || !Array.isArray(value) || value.length > SETS_PER_MONTH) {
+function parseSets(month: string, value: unknown, most: number): string[] {
+  if (readBucket(month)?.size !== 'month' || !Array.isArray(value) || value.length > most) {
     throw new TypeError(`usage totals: the sets of ${month} are malformed`);
   }
   const sets = value.map((set: unknown) => {

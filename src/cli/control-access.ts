@@ -7,6 +7,7 @@ import { createControl } from '../control/create-control.ts';
 import { ControlError } from '../control/control.ts';
 import { modelViews, providerViews, servedModels } from '../daemon/control-reads.ts';
 import { answerWhy } from '../daemon/why.ts';
+import { priceReads, restorePrices } from '../daemon/price-reads.ts';
 import { openWorkshop } from '../daemon/workshop.ts';
 import type { ControlConnection } from '../io/connect-control.ts';
 import { connectControl } from '../io/connect-control.ts';
@@ -99,7 +100,8 @@ export async function openControl(context: CommandContext, work: (access: Contro
       lock: processLock(home, { clock: context.clock }),
       prompt: context.terminal === null ? null : async () => (await import('./prompt.ts')).askHidden('Passphrase of the vault: ', context),
     });
-    const ledger = offlineLedger(home, context);
+    const ledger = offlineLedger(home, context, { settings, log });
+    await restorePrices(home, log);
     const control = createControl(workshop.control, {
       ping: () => Promise.resolve({ url: null, pid: process.pid }),
       async status() {
@@ -115,9 +117,8 @@ export async function openControl(context: CommandContext, work: (access: Contro
       stop: () => Promise.reject(new ControlError('not_running', 'Relay is not running.')),
       reload: () => Promise.resolve({ ok: true, message: 'Relay is not running; it reads its settings when it starts' }),
       'models.list': () => Promise.resolve(modelViews(servedModels(state.read(), settings))),
-      'usage.report': (query) => ledger.report(query),
-      'requests.list': (query) => ledger.list(query),
-      'requests.get': ({ id }) => ledger.request(id),
+      ...ledger.reads,
+      ...priceReads({ home, state: () => state.read(), settings: () => settings, send: workshop.upstream.send, clock: context.clock }),
       'routing.why': async (asked) => answerWhy(asked, { settings: () => settings, state: () => state.read(), pool: workshop.pool, clock: context.clock }),
       'live.snapshot': () => Promise.resolve({ daemon: null, running: [], accounts: workshop.pool.views() }),
     });

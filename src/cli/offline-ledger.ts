@@ -1,44 +1,65 @@
 import { join } from 'node:path';
 
 import { emptyTotals, foldRecord, parseTotals } from '../accounting/totals.ts';
-import { reportUsage } from '../accounting/usage-report.ts';
-import type { ControlParams } from '../core/control-messages.ts';
-import type { CloseRecord, JournalLine } from '../core/record.ts';
-import type { StatusView, UsageQuery, UsageReport } from '../core/views.ts';
-import { listRequests } from '../daemon/daemon-reads.ts';
-import { findRequest } from '../storage/query.ts';
+import type { Config } from '../core/config.ts';
+import type { Log } from '../core/ports.ts';
+import type { StatusView } from '../core/views.ts';
+import { ControlError } from '../control/control.ts';
+import type { LedgerReads } from '../daemon/ledger-reads.ts';
+import { ledgerReads } from '../daemon/ledger-reads.ts';
+import { claimControlSocket } from '../io/claim-control-socket.ts';
+import { controlPath } from '../io/control-path.ts';
 import { homePaths } from '../storage/home.ts';
 import type { Head } from '../storage/journal-line.ts';
 import { GENESIS, readSeal } from '../storage/journal-line.ts';
+import { openLedger } from '../storage/ledger.ts';
 import { readLastLine } from '../storage/segment-lines.ts';
 import { listExtents } from '../storage/segments.ts';
 import { openTotals } from '../storage/totals-file.ts';
 import type { CommandContext } from './context.ts';
 
-/** The ledger read from its files, while no daemon writes them. */
+/** The ledger in its files, while no daemon writes them. */
 export interface OfflineLedger {
   view(): Promise<StatusView['ledger']>;
-  report(query: UsageQuery): Promise<UsageReport>;
-  list(query: ControlParams<'requests.list'>): Promise<readonly JournalLine<CloseRecord>[]>;
-  request(id: string): Promise<JournalLine<CloseRecord> | null>;
+  readonly reads: LedgerReads;
 }
 
 const SILENT = { debug() {}, info() {}, warn() {}, error() {} };
+const FOLDER = { empty: emptyTotals, fold: foldRecord, parse: parseTotals };
 
-export function offlineLedger(home: string, { clock }: CommandContext): OfflineLedger {
+/** The ledger of a home for one command; its files are read when they are asked for. */
+export function offlineLedger(home: string, { clock, env }: CommandContext, { settings, log }: { readonly settings: Config; readonly log: Log }): OfflineLedger {
   return {
     async view() {
       const head = await readHead(home);
       return { state: 'operational', head: head.h, seq: head.seq };
     },
-    async report(query) {
-      const totals = await openTotals(home, { empty: emptyTotals, fold: foldRecord, parse: parseTotals }, { clock, log: SILENT });
-      const report = reportUsage(totals.read(), query);
-      await totals.close();
-      return report;
-    },
-    list: (query) => listRequests(home, query),
-    request: (id) => findRequest(home, id),
+    reads: ledgerReads({
+      home,
+      clock,
+      settings: () => settings,
+      async withTotals(work) {
+        const totals = await openTotals(home, FOLDER, { clock, log: SILENT });
+        const result = work(totals.read());
+        await totals.close();
+        return result;
+      },
+      async withLedger(work) {
+        // Whoever writes the journal holds the home as a daemon does, so that none can start meanwhile.
+        const claim = await claimControlSocket(await controlPath(home, env));
+        if (claim === null) throw new ControlError('invalid', 'Relay has just been started; run this again.');
+        try {
+          const ledger = await openLedger(home, FOLDER, { clock, log, durability: settings.ledger.durability });
+          try {
+            return await work(ledger);
+          } finally {
+            await ledger.close();
+          }
+        } finally {
+          await claim.release();
+        }
+      },
+    }),
   };
 }
 

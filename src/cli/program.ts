@@ -14,6 +14,7 @@ import { registerLedger } from './ledger.ts';
 import { registerLifecycle } from './lifecycle.ts';
 import { registerLogs } from './logs.ts';
 import { registerModels } from './models.ts';
+import { registerPrices } from './prices.ts';
 import { registerRun } from './run.ts';
 import { registerShow } from './show.ts';
 import { registerSimulate } from './simulate.ts';
@@ -61,6 +62,7 @@ Examples:
   });
   registerWhy(program, context);
   registerSimulate(program, context);
+  registerPrices(program, context);
   registerLedger(program, context);
   registerConfig(program, context);
   for (const command of program.commands) inheritSettings(command, program);

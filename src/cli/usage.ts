@@ -3,9 +3,10 @@ import { Option } from 'commander';
 
 import { ABSENT, formatCount, formatDateTime, formatDuration, formatMoney, formatPercent } from '../core/amounts.ts';
 import { CommandError, EXIT } from '../core/errors.ts';
+import { printable } from '../core/printable.ts';
 import type { EpochMs } from '../core/units.ts';
 import { DAY_MS } from '../core/units.ts';
-import type { UsageDimension, UsageQuery, UsageReport, UsageTotals } from '../core/views.ts';
+import type { UsageDimension, UsageGroup, UsageQuery, UsageReport, UsageTotals } from '../core/views.ts';
 import { USAGE_DIMENSIONS } from '../core/views.ts';
 import type { Line } from '../tui/spans.ts';
 import { span } from '../tui/spans.ts';
@@ -93,11 +94,13 @@ const CSV_MEASURES: readonly (readonly [string, (totals: UsageTotals) => number 
 /** The report as CSV: one line a group, or one line of totals where nothing was grouped. */
 export function usageCsv(report: UsageReport): string {
   const { by } = report;
-  const heading = csvLine([...by, ...CSV_MEASURES.map(([name]) => name)]);
+  const hasPlans = report.groups.some(({ plan }) => plan !== undefined);
+  const heading = csvLine([...by, ...CSV_MEASURES.map(([name]) => name), ...(hasPlans ? ['plan_paid_nanousd', 'plan_nanousd_per_million'] : [])]);
   const measures = (totals: UsageTotals): (number | null)[] => CSV_MEASURES.map(([, read]) => read(totals));
+  const planCells = ({ plan }: UsageGroup): (number | null)[] => (hasPlans ? [plan?.paid ?? null, plan?.perMillion ?? null] : []);
   if (by.length === 0) return heading + csvLine(measures(report.totals));
   return (
-    heading + report.groups.map((group) => csvLine([...by.map((dimension) => group.key[dimension] ?? ''), ...measures(group)])).join('')
+    heading + report.groups.map((group) => csvLine([...by.map((dimension) => group.key[dimension] ?? ''), ...measures(group), ...planCells(group)])).join('')
   );
 }
 
@@ -108,7 +111,7 @@ function usageLines(report: UsageReport, { stdout, timeZone }: CommandContext, n
   }
   if (report.by.length === 0) return [title, [], ...totalsLines(report.totals)];
   const rows = [...report.groups.map((group) => groupRow(group, report.by)), totalsRow(report.totals)];
-  return [title, [], ...tableLines(usageColumns(report.by), rows, stdout), ...remarks(report.totals)];
+  return [title, [], ...tableLines(usageColumns(report.by), rows, stdout), ...planLines(report), ...remarks(report.totals)];
 }
 
 function spanWords({ since, until }: UsageReport, now: EpochMs, timeZone: string): string {
@@ -145,6 +148,20 @@ function partOf(part: number, whole: number, word: string): string {
 function durationFigure(label: string, p50: number | null, p95: number | null): Line {
   if (p50 === null) return figure(label, ABSENT);
   return figure(label, formatDuration(p50), p95 === null ? '' : `p95 ${formatDuration(p95)}`);
+}
+
+/** What each subscription cost over the report's time, and what it was worth. */
+function planLines({ by, groups }: UsageReport): readonly Line[] {
+  if (by.includes('day') || by.includes('hour')) return [];
+  const lines = groups.flatMap(({ key, plan }): readonly Line[] => {
+    if (plan === undefined) return [];
+    const perMillion = plan.perMillion === null ? '' : `, ${formatMoney(plan.perMillion)} a million tokens`;
+    return [[
+      span(printable(key.account ?? ''), 'strong'),
+      span(`  plan ${formatMoney(plan.monthly)} a month: ${formatMoney(plan.paid)} for this time${perMillion}; worth ${formatMoney(plan.worth)} at list price`),
+    ]];
+  });
+  return lines.length === 0 ? [] : [[], ...lines];
 }
 
 /** What the sums leave out: said, so that nobody takes them for a bill. */

@@ -3,7 +3,7 @@ import type { ControlMethod, ControlParams } from '../core/control-messages.ts';
 import type { LiveRequest } from '../core/ports.ts';
 import type { CloseRecord, JournalLine } from '../core/record.ts';
 import type { EpochMs } from '../core/units.ts';
-import type { AccountView, StatusView, UsageReport, WhyReport } from '../core/views.ts';
+import type { AccountView, PriceView, StatusView, UsageReport, WhyReport } from '../core/views.ts';
 
 /** A client as people see it: no digests. */
 export interface ClientView extends Omit<Client, 'keys'> {
@@ -42,6 +42,24 @@ export interface LiveSnapshot {
   readonly accounts: readonly AccountView[];
 }
 
+/** What pruning took out of the journal. */
+export interface PrunedLines {
+  readonly segments: number;
+  readonly lines: number;
+  readonly bytes: number;
+  /** The first UTC day that is kept whole, YYYY-MM-DD; null when nothing was removed. */
+  readonly keptFrom: string | null;
+}
+
+/** What fetching the broad price table gave. */
+export interface PricesUpdated {
+  readonly source: string;
+  readonly fetchedAt: EpochMs;
+  readonly models: number;
+  /** Rows that could not be read and were left out, one each, by vendor and model. */
+  readonly skipped: readonly { readonly row: string; readonly reason: string }[];
+}
+
 interface Results {
   /** Who holds this home; costs nothing. */
   ping: { readonly url: string | null; readonly pid: number };
@@ -67,6 +85,10 @@ interface Results {
   'usage.report': UsageReport;
   'requests.list': readonly JournalLine<CloseRecord>[];
   'requests.get': JournalLine<CloseRecord> | null;
+  'ledger.rebuild': { readonly lines: number };
+  'ledger.prune': PrunedLines;
+  'prices.list': readonly PriceView[];
+  'prices.update': PricesUpdated;
   'routing.why': WhyReport;
   'live.snapshot': LiveSnapshot;
 }

@@ -8,7 +8,7 @@ import type { Control, ControlHandlers, ControlResult } from './control.ts';
 import { ControlError } from './control.ts';
 
 /** Everything else a control answers, bound by whoever has it: the daemon, or a command on its own. */
-export type ControlReads = Pick<ControlHandlers, 'ping' | 'status' | 'stop' | 'reload' | 'models.list' | 'usage.report' | 'requests.list' | 'requests.get' | 'routing.why' | 'live.snapshot'>;
+export type ControlReads = Omit<ControlHandlers, keyof ReturnType<typeof accountHandlers> | keyof ReturnType<typeof clientHandlers>>;
 
 /** A control over this process's own state. */
 export function createControl(deps: AccountDeps & ClientDeps, reads: ControlReads): Control {

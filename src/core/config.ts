@@ -24,6 +24,14 @@ const providerSchema = z.strictObject({
   wire: z.enum(['chat', 'responses']).optional().describe('Protocol it speaks; `chat` unless said.'),
   headers: z.record(z.string(), z.string()).optional().describe('Headers added to every call to it.'),
   models: z.array(z.string()).optional().describe('Models it serves, where it has no list of its own.'),
+  systemFirst: z.boolean().optional().describe('Its chat template takes one system message, at the beginning: all of them are joined there.'),
+});
+
+const clientCompat = z.strictObject({
+  reasoningField: z.enum(['reasoning_content', 'reasoning', 'both', 'none', 'think-tags']).optional()
+    .describe('Where chat answers tell reasoning; `reasoning_content` unless said, and untouched where the provider speaks chat itself.'),
+  customTools: z.enum(['custom', 'function']).optional()
+    .describe('How calls of free-form tools come back in chat; the way they were declared unless said.'),
 });
 
 const modelSet = z.strictObject({
@@ -57,6 +65,7 @@ export const configSchema = z.strictObject({
     paidOverflow: z.boolean().default(false).describe('Let API keys take over when subscriptions are exhausted.'),
     accountConcurrency: positive.default(8),
   }).prefault({}),
+  compat: z.record(z.string(), clientCompat).default({}).describe('What clients want told otherwise, by client name; `*` is for all others.'),
   strict: z.boolean().default(false).describe('Refuse parameters that cannot be honoured instead of dropping them.'),
   timeouts: z.strictObject({
     connectMs: positive.default(5_000),
@@ -87,6 +96,11 @@ export const configSchema = z.strictObject({
   pricing: z.record(z.string(), z.strictObject({
     input: z.number().min(0), cached: z.number().min(0).optional(), cacheWrite: z.number().min(0).optional(), output: z.number().min(0),
   })).default({}).describe('USD per million tokens, instead of the built-in price.'),
+  plans: z.record(z.string(), z.number().min(0)).default({}).describe('What a subscription costs in USD a month, by account name; usage then says what it is worth.'),
+  telemetry: z.strictObject({
+    otlpEndpoint: upstreamUrl.optional().describe('OTLP/HTTP collector that gets one span a request, without content, e.g. http://localhost:4318. Absent: nothing is sent.'),
+    headers: z.record(z.string(), z.string()).default({}).describe('Headers of those calls, e.g. a key of the collector.'),
+  }).prefault({}),
   keychain: z.enum(['os', 'file', 'memory']).default('os'),
   notify: z.strictObject({
     desktop: z.boolean().default(true),

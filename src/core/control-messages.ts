@@ -61,6 +61,10 @@ export const CONTROL_PARAMS = {
     limit: z.int().positive().max(1_000), before: z.number().nullable(),
   }),
   'requests.get': z.object({ id: z.string().max(100) }),
+  'ledger.rebuild': z.object({}),
+  'ledger.prune': z.object({ before: z.number() }),
+  'prices.list': z.object({}),
+  'prices.update': z.object({ from: z.string().max(2_000).nullable() }),
   'routing.why': z.object({ model: z.string().min(1).max(256), client: z.string().max(64).nullable() }),
   'live.snapshot': z.object({}),
 } as const;

@@ -99,6 +99,42 @@ export type UsageKey = Readonly<Partial<Record<UsageDimension, string | null>>>;
 /** One row of a usage report. */
 export interface UsageGroup extends UsageTotals {
   readonly key: UsageKey;
+  /** Where the row is one account's and `plans` in the settings says what its subscription costs. */
+  readonly plan?: PlanValue;
+}
+
+/** What a subscription cost over the time of a row, and what it gave. Money is 1e-9 USD. */
+export interface PlanValue {
+  /** Its price a month. */
+  readonly monthly: NanoUsd;
+  /** The share of that for the time of the row: calendar months in UTC, up to now. */
+  readonly paid: NanoUsd;
+  /** The list price of what was used. */
+  readonly worth: NanoUsd;
+  /** `paid` for a million tokens, input and output; null where none were used. */
+  readonly perMillion: NanoUsd | null;
+}
+
+/** The price in force for one model, as `relay prices --json` shows it. */
+export interface PriceView {
+  readonly model: string;
+  /** Whose list it is from, or the kind of provider that serves it. */
+  readonly vendor: string;
+  /** Accounts that serve it now; empty for rows of the table nobody serves. */
+  readonly servedBy: readonly string[];
+  /** Where the price is from; null when none is known: unpriced, not free. */
+  readonly origin: 'config' | 'relay' | 'genai-prices' | 'local' | null;
+  /** As the journal names it; null without a price. */
+  readonly label: string | null;
+  /** USD per million tokens, at the standard tier and size. */
+  readonly usdPerMillion: { readonly input: number; readonly cached: number; readonly cacheWrite: number; readonly output: number } | null;
+  /** What bends the price right now: `peak`. */
+  readonly conditions: readonly string[];
+  readonly source: string | null;
+  /** In force since; null: since the model's first day, or not told. */
+  readonly effectiveFrom: EpochMs | null;
+  /** The UTC date the source was read, YYYY-MM-DD; null for the user's own. */
+  readonly readOn: string | null;
 }
 
 /** The `usage --json` shape. Without dimensions `groups` is empty. */

@@ -1,11 +1,11 @@
-import { reportUsage } from '../accounting/usage-report.ts';
 import type { Clock } from '../core/ports.ts';
 import { MINUTE_MS } from '../core/units.ts';
 import type { StatusView } from '../core/views.ts';
 import type { ControlReads } from '../control/create-control.ts';
-import { findRequest, queryRequests } from '../storage/query.ts';
 import { modelViews, providerViews, servedModels } from './control-reads.ts';
+import { ledgerReads } from './ledger-reads.ts';
 import type { Parts } from './parts.ts';
+import { priceReads } from './price-reads.ts';
 import { answerWhy } from './why.ts';
 
 /** What the running daemon knows of itself beside its parts. */
@@ -47,29 +47,17 @@ export function daemonReads(parts: Parts, facts: DaemonFacts): ControlReads {
       return result.outcome === 'invalid' ? { ok: false, message: result.message } : { ok: true, message: result.outcome };
     },
     'models.list': async () => modelViews(servedModels(state.read(), settings.current())),
-    'usage.report': async (query) => reportUsage(ledger.totals.read(), query),
-    'requests.list': (query) => listRequests(home, query),
-    'requests.get': ({ id }) => findRequest(home, id),
+    ...ledgerReads({
+      home, clock: facts.clock, settings: settings.current,
+      withTotals: (work) => Promise.resolve(work(ledger.totals.read())),
+      withLedger: (work) => work(ledger),
+    }),
+    ...priceReads({ home, state: () => state.read(), settings: settings.current, send: workshop.upstream.send, clock: facts.clock }),
     'routing.why': async (asked) => answerWhy(asked, { settings: settings.current, state: () => state.read(), pool: workshop.pool, clock: facts.clock }),
     'live.snapshot': async () => ({
       daemon: { state: facts.state(), url: facts.url, startedAt: parts.startedAt }, running: live.running(), accounts: workshop.pool.views(),
     }),
   };
-}
-
-/** Newest first, at most `limit`, older than line `before`. */
-export async function listRequests(home: string, query: Parameters<ControlReads['requests.list']>[0]): ReturnType<ControlReads['requests.list']> {
-  const found: Awaited<ReturnType<ControlReads['requests.list']>>[number][] = [];
-  const filter = {
-    ...(query.since !== null && { since: query.since }), ...(query.until !== null && { until: query.until }),
-    ...(query.client !== null && { client: query.client }), ...(query.account !== null && { account: query.account }), errorsOnly: query.errorsOnly,
-  };
-  for await (const { line } of queryRequests(home, filter)) {
-    if (query.before !== null && line.seq >= query.before) continue;
-    found.push(line);
-    if (found.length >= query.limit) break;
-  }
-  return found;
 }
 
 /** A probe writes to the keychain, so its answer stands for a while. */

@@ -50,10 +50,12 @@ import { openLog } from './open-log.ts';
 import { createInFlight } from './in-flight.ts';
 import { createLatestTime } from './latest-time.ts';
 import { keepCurrent } from './keep-current.ts';
+import { keepRetention } from './keep-ledger.ts';
 import type { Listeners } from './listen.ts';
 import { listenOnLoopback } from './listen.ts';
 import { removeMockAccounts, startMockProvider } from './mock-provider.ts';
 import type { Parts } from './parts.ts';
+import { restorePrices } from './price-reads.ts';
 import { stickyDocument } from './sticky-document.ts';
 import type { Machine } from './workshop.ts';
 import { openWorkshop } from './workshop.ts';
@@ -122,6 +124,7 @@ export async function startDaemon(options: DaemonOptions): Promise<Daemon> {
     const state = await openState(home, { clock, log });
     const settings = watchConfig(home, { clock, log, config, onChange: () => log.info('settings reloaded') });
     const ledger = await openLedger<Totals>(home, { empty: emptyTotals, fold: foldRecord, parse: parseTotals }, { clock, log, durability: config.ledger.durability });
+    await restorePrices(home, log);
     await removeMockAccounts(state);
     const mock = options.withMock ? await startMockProvider(state, options) : null;
     const issued = await ensureDefaultClient({ state, clock, random, credentials: noCredentials });
@@ -206,10 +209,12 @@ async function openDoors(parts: Parts, { options, clientKey, closeMock, closeLog
   }, log);
   await writeDurably(join(home, 'daemon.json'), `${JSON.stringify({ pid: process.pid, port: listeners.port, url, startedAt: parts.startedAt })}\n`);
   const stopKeeping = keepCurrent(workshop, parts.live, options.clock);
+  const stopRetention = keepRetention({ ledger: parts.ledger, settings: settings.current, clock: options.clock, log });
   log.info('listening', { url });
 
   const close = async (): Promise<void> => {
     stopKeeping();
+    stopRetention();
     workshop.watch.stop();
     settings.close();
     await sockets.close();

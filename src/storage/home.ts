@@ -16,6 +16,8 @@ export interface HomePaths {
   readonly usage: string;
   /** Totals of the lines that were pruned. */
   readonly pruned: string;
+  /** The broad price table that was fetched last. */
+  readonly prices: string;
   readonly locks: string;
   readonly logs: string;
 }
@@ -30,6 +32,7 @@ export function homePaths(home: string): HomePaths {
     journal: join(ledger, 'journal'),
     usage: join(ledger, 'usage.json'),
     pruned: join(ledger, 'pruned.json'),
+    prices: join(home, 'prices.json'),
     locks: join(home, 'locks'),
     logs: join(home, 'logs'),
   };
@@ -91,16 +94,26 @@ function refuseForeign(found: Stats, path: string): void {
 async function tighten(folder: string, depth: number): Promise<void> {
   if (process.platform === 'win32') return;
   await tightenOne(folder, 0o700);
-  for (const entry of await readdir(folder, { withFileTypes: true })) {
+  for (const entry of await readdir(folder, { withFileTypes: true }).catch(noneIfGone)) {
     const path = join(folder, entry.name);
     if (entry.isFile()) await tightenOne(path, 0o600);
     else if (entry.isDirectory() && depth > 0) await tighten(path, depth - 1);
   }
 }
 
+function noneIfGone(error: unknown): [] {
+  if (errorCode(error) === 'ENOENT') return [];
+  throw error;
+}
+
 async function tightenOne(path: string, mode: number): Promise<void> {
-  const { mode: before } = await stat(path);
-  if ((before & 0o077) !== 0) await chmod(path, mode);
+  try {
+    const { mode: before } = await stat(path);
+    if ((before & 0o077) !== 0) await chmod(path, mode);
+  } catch (error) {
+    // Another process at work here makes and removes files of its own.
+    if (errorCode(error) !== 'ENOENT') throw error;
+  }
 }
 
 /** Whether a file can be made here, found out by making one: modes alone do not tell of a read-only mount. */

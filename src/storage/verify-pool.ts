@@ -75,6 +75,7 @@ function threadChecker(folder: string): Checker {
   return {
     check(extent) {
       asked = Promise.withResolvers();
+      // oxlint-disable-next-line unicorn/require-post-message-target-origin -- a thread has no origin
       worker.postMessage({ folder, extent });
       return asked.promise;
     },

@@ -3,8 +3,8 @@ import { describe, expect, test } from 'vitest';
 
 import { DAILY_DAYS, HOURLY_DAYS } from '../../src/accounting/time-bucket.ts';
 import type { Totals } from '../../src/accounting/totals.ts';
-import { OTHER, SETS_PER_MONTH, emptyTotals, foldRecord, mergeTotals, parseTotals } from '../../src/accounting/totals.ts';
-import { reportUsage } from '../../src/accounting/usage-report.ts';
+import { OTHER, OWNERS_PER_MONTH, SETS_PER_MONTH, emptyTotals, foldRecord, mergeTotals, parseTotals } from '../../src/accounting/totals.ts';
+import { reportUsage, spentSince } from '../../src/accounting/usage-report.ts';
 import type { CloseRecord } from '../../src/core/record.ts';
 import { DAY_MS, HOUR_MS } from '../../src/core/units.ts';
 import { USAGE_DIMENSIONS } from '../../src/core/views.ts';
@@ -148,23 +148,40 @@ const crowd = (count: number): CloseRecord[] => Array.from({ length: count }, (_
 }));
 
 describe('the cap', () => {
-  test('at most 256 sets stand apart in a month; the rest are other, and nothing is lost', () => {
-    const totals = fold(crowd(2_000));
+  test('at most 256 sets and 1,024 owners stand apart in a month; the rest are other, and nothing is lost', () => {
+    const totals = fold(crowd(3_000));
     for (const sets of Object.values(totals.sets)) expect(sets.length).toBeLessThanOrEqual(SETS_PER_MONTH);
+    for (const owners of Object.values(totals.owners)) expect(owners.length).toBeLessThanOrEqual(OWNERS_PER_MONTH);
     for (const [bucket, cells] of Object.entries(totals.buckets)) {
-      const kept = totals.sets[bucket.slice(0, 7)] ?? [];
-      expect(Object.keys(cells).filter((set) => set !== OTHER && !kept.includes(set))).toEqual([]);
+      const month = bucket.slice(0, 7);
+      const kept = [OTHER, ...(totals.sets[month] ?? []), ...(totals.owners[month] ?? [])];
+      expect(Object.keys(cells).filter((set) => !kept.includes(set))).toEqual([]);
     }
     const report = reportUsage(totals, { since: null, until: null, by: ['client'] });
-    expect(report.totals.requests).toBe(2_000);
-    expect(report.groups.find(({ key }) => key.client === 'other')?.requests).toBeGreaterThan(1_000);
+    expect(report.totals.requests).toBe(3_000);
+    expect(report.groups.find(({ key }) => key.client === 'other')?.requests).toBeGreaterThan(100);
+  });
+
+  test('what each client spent is exact far beyond it, so that a budget holds over a restart', () => {
+    const lines = Array.from({ length: 3_000 }, (_, index) => closeRecord({
+      t: NOW - (index % 30) * HOUR_MS, client: `client-${index % 300}`, model: { asked: 'm', sent: `model-${index % 7}`, ran: null },
+    }));
+    const totals = parseTotals(JSON.parse(JSON.stringify(fold(lines))));
+    for (let client = 0; client < 300; client += 1) {
+      expect(spentSince(totals, 0, { client: `client-${client}` })).toEqual({ requests: 10, tokens: 10_500, usd: 1_000_000, 'usd-charged': 400_000 });
+    }
+  });
+
+  test('nobody is called other by what they are: a client of that name sees its own requests only', () => {
+    const totals = fold([...crowd(3_000), closeRecord({ t: NOW, client: 'other' })]);
+    expect(reportUsage(totals, { since: null, until: null, by: [], filter: { client: 'other' } }).totals.requests).toBeLessThanOrEqual(1);
   });
 
   test('which ones stand apart does not depend on the order, nor on how the lines were split', () => {
-    const lines = crowd(700);
+    const lines = crowd(2_500);
     const straight = fold(lines);
     const sorted = fold(lines.toSorted((a, b) => a.t - b.t));
-    const merged = mergeTotals(fold(lines.slice(0, 300)), fold(lines.slice(300)));
+    const merged = mergeTotals(fold(lines.slice(0, 1_000)), fold(lines.slice(1_000)));
     for (const other of [fold(lines.toReversed()), sorted, merged]) {
       expect(other).toEqual(straight);
     }

@@ -1,7 +1,10 @@
 import { describe, expect, test } from 'vitest';
 
+import { planValue } from '../../src/accounting/plan-value.ts';
 import { emptyTotals, foldRecord } from '../../src/accounting/totals.ts';
+import type { ReportQuery } from '../../src/accounting/usage-report.ts';
 import { reportUsage, spentSince } from '../../src/accounting/usage-report.ts';
+import type { CloseRecord } from '../../src/core/record.ts';
 import { DAY_MS, HOUR_MS } from '../../src/core/units.ts';
 import { closeRecord } from './close-record.ts';
 
@@ -94,5 +97,49 @@ describe('spentSince', () => {
       .toEqual({ requests: 2, tokens: 2_100, usd: 1_000_000, 'usd-charged': 40_000 });
     expect(spentSince(totals, Date.parse('2026-11-01T00:00:00Z'), { client: 'aider' }))
       .toEqual({ requests: 1, tokens: 1_050, usd: 900_000, 'usd-charged': 0 });
+  });
+});
+
+describe('what a subscription is worth', () => {
+  const MONTH = Date.parse('2026-11-01T00:00:00Z');
+  const end = Date.parse('2026-12-01T00:00:00Z');
+  const used = (t: number, account: string, list: number): CloseRecord => closeRecord({
+    t, account, cost: { list, charged: 0, price: 'p' }, tokens: { input: 1_500_000, cached: 0, cacheWrite: 0, output: 500_000, reasoning: 0, estimated: false },
+  });
+  const totals = [used(MONTH, 'work', 6e9), used(MONTH + 14 * DAY_MS, 'work', 3e9), used(MONTH + 20 * DAY_MS, 'late', 1e9)].reduce(foldRecord, emptyTotals());
+  const report = (query: Partial<ReportQuery>) => reportUsage(totals, {
+    since: null, until: null, by: ['account'], plans: { prices: { work: 20, late: 30, gone: 5 }, now: MONTH + 15 * DAY_MS + 15 * DAY_MS / 2 }, ...query,
+  }).groups;
+  const planOf = (query: Partial<ReportQuery>, account: string) => report(query).find(({ key }) => key.account === account)?.plan;
+
+  test('its share of the month stands beside the list price of what was used, and what a million tokens cost', () => {
+    expect(planOf({ since: MONTH, until: MONTH + 15 * DAY_MS }, 'work')).toEqual({ monthly: 20e9, paid: 10e9, worth: 9e9, perMillion: 2.5e9 });
+  });
+
+  test('it counts up to now, whatever the report was asked for', () => {
+    expect(planOf({ until: end }, 'work')?.paid).toBe(15e9);
+    expect(planOf({}, 'work')?.paid).toBe(15e9);
+  });
+
+  test('and from its first use on', () => {
+    expect(planOf({}, 'late')?.paid).toBe(2.5e9);
+  });
+
+  test('a day has a day\'s share, and the days add up to the whole', () => {
+    const days = report({ by: ['account', 'day'] }).filter(({ key }) => key.account === 'work');
+    expect(days.map(({ plan }) => plan?.worth)).toEqual([6e9, 3e9]);
+    expect(days[0]?.plan?.paid).toBe(Math.round(20e9 / 30));
+  });
+
+  test('it is told of whole accounts only, and never to one client', () => {
+    expect(report({ by: ['account', 'model'] }).every(({ plan }) => plan === undefined)).toBe(true);
+    expect(report({ by: ['model'] }).every(({ plan }) => plan === undefined)).toBe(true);
+    expect(report({ filter: { client: 'default' } }).every(({ plan }) => plan === undefined)).toBe(true);
+  });
+
+  test('a month without use costs all the same, and has no price a token', () => {
+    expect(planValue({ work: 20 }, 'work', { tokens: { input: 0, cached: 0, cacheWrite: 0, output: 0, reasoning: 0 }, cost: { list: 0, charged: 0, saved: 0 } }, { from: MONTH, to: end }))
+      .toEqual({ monthly: 20e9, paid: 20e9, worth: 0, perMillion: null });
+    expect(planValue({ work: 20 }, 'toString', { tokens: { input: 0, cached: 0, cacheWrite: 0, output: 0, reasoning: 0 }, cost: { list: 0, charged: 0, saved: 0 } }, { from: MONTH, to: end })).toBeNull();
   });
 });
