@@ -46,7 +46,7 @@ function notedOutlet(room = Number.POSITIVE_INFINITY): NotedOutlet {
     },
     leave() {
       isOpen = false;
-      for (const callback of [...gone]) callback();
+      for (const callback of gone) callback();
     },
   };
 }
