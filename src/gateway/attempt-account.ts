@@ -124,7 +124,7 @@ function prepareFor(request: RelayRequest, target: PrepareFor, deps: AttemptAcco
   const previous = request.bodyWire === 'responses' ? stringAt(request.body, 'previous_response_id') : undefined;
   if (previous !== undefined && deps.answers.continuation({ clientId, account }, previous) === 'unknown') throw previousNotFound(previous);
   const model = modelsOf(account, deps.state(), deps.settings())?.find(({ id }) => id === choice.id);
-  const { strict } = deps.settings();
+  const { strict, compat, providers } = deps.settings();
   const prepared = prepareRequest(request, {
     wire: endpoint.wire,
     dialect: adapter.dialect(endpoint.wire),
@@ -133,6 +133,8 @@ function prepareFor(request: RelayRequest, target: PrepareFor, deps: AttemptAcco
     efforts: model?.efforts ?? [],
     compacts: COMPACTS_ITSELF.has(account.kind),
     strict,
+    compat: compat[request.client.name] ?? compat['*'],
+    systemFirst: providers[account.provider]?.systemFirst === true,
   }, deps.answers.forAttempt({ clientId, account, model: choice.id, ciphertext }));
   const refused = deps.refused.of({ provider: account.provider, wire: endpoint.wire, model: choice.id });
   return strict ? prepared : withoutParameters(prepared, refused, request.body);

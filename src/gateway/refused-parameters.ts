@@ -1,5 +1,5 @@
 import type { Failure } from '../core/failure.ts';
-import type { JsonObject } from '../core/json.ts';
+import type { JsonObject, JsonValue } from '../core/json.ts';
 import { isJsonObject } from '../core/json.ts';
 import type { Wire } from '../core/provider-kind.ts';
 import type { Clock } from '../core/ports.ts';
@@ -51,7 +51,7 @@ const DISPENSABLE = new Set([
   'reasoning', 'reasoning.effort', 'reasoning.summary', 'reasoning.generate_summary', 'reasoning.context', 'reasoning_effort', 'thinking',
   'verbosity', 'text.verbosity', 'parallel_tool_calls', 'service_tier', 'prediction', 'user', 'safety_identifier', 'metadata',
   'client_metadata', 'moderation', 'access_programs', 'prompt_cache_key', 'prompt_cache_retention', 'prompt_cache_options',
-  'stream_options', 'stream_options.include_usage', 'stream_options.include_obfuscation', 'stream_options.reasoning_summary_delivery',
+  'stop', 'stream_options', 'stream_options.include_usage', 'stream_options.include_obfuscation', 'stream_options.reasoning_summary_delivery',
 ]);
 
 /** Told in other words instead of left out, where the upstream asks for that (OpenAI's reasoning models, 2026-11). */
@@ -80,13 +80,20 @@ export function dispensableParameter(failure: Failure, sent: JsonObject): string
 export function withoutParameters(prepared: PreparedRequest, parameters: readonly string[], asked: JsonObject): PreparedRequest {
   const present = parameters.filter((parameter) => valueAt(prepared.body, parameter) !== undefined);
   if (present.length === 0) return prepared;
-  const dropped = present.flatMap((parameter) => inOtherWords(parameter, parameters) === null ? (clientWord(parameter, asked) ?? []) : []);
+  const cut = prepared.answer.clientWire !== 'responses' && present.includes('stop') ? stopsOf(prepared.body['stop']) : null;
+  const dropped = present.filter((parameter) => parameter !== 'stop' || cut === null).flatMap((parameter) => inOtherWords(parameter, parameters) === null ? (clientWord(parameter, asked) ?? []) : []);
   return {
     ...prepared,
     body: present.reduce((body, parameter) => without(body, parameter, inOtherWords(parameter, parameters)), prepared.body),
     changed: true,
+    // Stop sequences are honoured all the same: the answer is cut at them on its way back.
+    ...(cut !== null && { answer: { ...prepared.answer, stop: [...prepared.answer.stop, ...cut] } }),
     dropped: [...new Set([...prepared.dropped, ...dropped])].toSorted(),
   };
+}
+
+function stopsOf(stop: JsonValue | undefined): readonly string[] {
+  return (Array.isArray(stop) ? stop : [stop]).filter((sequence) => typeof sequence === 'string');
 }
 
 /** Another name for it that has not been refused as well. */

@@ -5,14 +5,14 @@ import { openReasoning } from './reasoning-envelope.ts';
 import type { Translation } from './translation.ts';
 import { mapUnlessSame, withMembers } from './unless-same.ts';
 
-/** OpenAI's own, which Gemini's compatible endpoint refuses as unknown names (observed 2026). */
+/** OpenAI's own names that Google's page on its compatible endpoint does not list: a strict reader refuses what it does not know. */
 const UNKNOWN_TO_GEMINI = [
   'store', 'prompt_cache_key', 'prompt_cache_retention', 'prompt_cache_options', 'safety_identifier', 'service_tier', 'verbosity',
   'metadata', 'prediction', 'logit_bias', 'moderation',
 ];
 /** Dropped without a word: no answer differs by them. */
 const HINTS = ['prompt_cache_key', 'prompt_cache_retention', 'prompt_cache_options'];
-/** Google's word for a call whose signature is lost; checked since Gemini 3 (2026). */
+/** Google's word for a call whose signature is lost (its guide to thought signatures, 2026). */
 const NO_SIGNATURE = 'skip_thought_signature_validator';
 
 /**
@@ -23,10 +23,30 @@ export function toChatDialect(body: JsonObject, translation: Translation): JsonO
   const { dialect } = translation.target;
   if (dialect === 'openai' || dialect === 'codex') return withServedEffort(body, translation);
   const messages = arrayAt(body, 'messages');
-  const known = messages ? withMembers(body, { messages: changeable(mapUnlessSame(messages, withSystemRole), messages) }) : body;
+  const known = messages ? withMembers(body, { messages: changeable(knownRoles(messages, translation), messages) }) : body;
   if (dialect === 'deepseek') return toDeepseek(withServedEffort(known, translation), translation);
   if (dialect === 'gemini') return toGemini(withServedEffort(known, translation), translation);
   return withServedEffort(known, translation);
+}
+
+function knownRoles(messages: readonly JsonValue[], { target }: Translation): readonly JsonValue[] {
+  const known = mapUnlessSame(messages, withSystemRole);
+  return target.systemFirst === true ? withSystemFirst(known) : known;
+}
+
+/** One system message at the beginning, with the words of all of them in their order. */
+function withSystemFirst(messages: readonly JsonValue[]): readonly JsonValue[] {
+  const isSystem = (message: JsonValue): boolean => stringAt(message, 'role') === 'system';
+  const systems = messages.filter(isSystem);
+  if (systems.length === 0 || (systems.length === 1 && systems[0] === messages[0])) return messages;
+  const content = systems.map(systemText).filter((text) => text !== '').join('\n\n');
+  return [{ role: 'system', content }, ...messages.filter((message) => !isSystem(message))];
+}
+
+function systemText(message: JsonValue): string {
+  const content = isJsonObject(message) ? message['content'] : undefined;
+  if (typeof content === 'string') return content;
+  return Array.isArray(content) ? content.map((part) => stringAt(part, 'text') ?? '').join('') : '';
 }
 
 /** A list the types may write to again; `same` when nothing was changed. */

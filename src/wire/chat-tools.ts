@@ -21,7 +21,7 @@ export function normalTools(body: JsonObject, translation: Translation): JsonObj
   return isSame ? body : withMembers(body, { tools: kept, tool_choice: nestedChoice(body['tool_choice']) });
 }
 
-/** DeepSeek and Gemini run functions only (2026). */
+/** DeepSeek's and Google's references for their chat endpoints name function tools only (2026). */
 function isTakenBy(tool: JsonValue, at: string, { target, notes }: Translation): boolean {
   const type = stringAt(tool, 'type') ?? 'function';
   if (type === 'function' || (target.dialect !== 'deepseek' && target.dialect !== 'gemini')) return true;

@@ -1,6 +1,7 @@
 import { createCompactionBody, createCompactionEvents } from './compaction-answer.ts';
 import { createChunksToCompletion, createResponsesToCompletion } from './fold-to-chat.ts';
 import { createChunksToResponse, createEventsToResponse } from './fold-to-responses.ts';
+import { needsMending } from './mend-chunks.ts';
 import { createMessagesTeller } from './messages-stream.ts';
 import type { Passage, PassageDeps } from './passage.ts';
 import type { AnswerPlan } from './prepared-request.ts';
@@ -8,6 +9,7 @@ import { createChatSplice } from './splice-chat.ts';
 import { createSplicePassage } from './splice-passage.ts';
 import { ResponsesSplice } from './splice-responses.ts';
 import type { EventTeller } from './stream-passage.ts';
+import { createMendedStream } from './stream-mended.ts';
 import { createStreamPassage } from './stream-passage.ts';
 import { createStreamToChat } from './stream-to-chat.ts';
 import { createStreamToResponses } from './stream-to-responses.ts';
@@ -22,6 +24,7 @@ import { createCompletionToChunks, createResponseToEvents } from './whole-to-eve
 export function createPassage(plan: AnswerPlan, deps: PassageDeps): Passage {
   if (plan.compaction !== undefined) return createCompactionPassage(plan, deps);
   if (!plan.upstreamStream) return createWholePassage(bodyTellerFor(plan, deps));
+  if (plan.clientStream && needsMending(plan)) return createStreamPassage(createMendedStream(plan));
   if (plan.clientStream && plan.clientWire === plan.upstreamWire) {
     return createSplicePassage(plan.clientWire === 'chat' ? createChatSplice(plan) : new ResponsesSplice(plan, deps));
   }
@@ -38,7 +41,7 @@ function createCompactionPassage(plan: AnswerPlan, deps: PassageDeps): Passage {
 function eventTellerFor(plan: AnswerPlan, deps: PassageDeps): EventTeller {
   if (plan.clientWire === 'messages') return createMessagesTeller(plan, deps);
   if (plan.clientWire === 'chat') {
-    if (plan.upstreamWire === 'chat') return createChunksToCompletion(deps);
+    if (plan.upstreamWire === 'chat') return createChunksToCompletion(plan, deps);
     return plan.clientStream ? createStreamToChat(plan, deps) : createResponsesToCompletion(plan, deps);
   }
   if (plan.upstreamWire === 'responses') return createEventsToResponse(plan, deps);
@@ -46,6 +49,7 @@ function eventTellerFor(plan: AnswerPlan, deps: PassageDeps): EventTeller {
 }
 
 function bodyTellerFor(plan: AnswerPlan, deps: PassageDeps): BodyTeller {
+  if (needsMending(plan) && !plan.clientStream) return createToldBody(createChunksToCompletion(plan, deps), chunksOfCompletion);
   if (plan.clientWire !== plan.upstreamWire) {
     return createToldBody(eventTellerFor(plan, deps), plan.upstreamWire === 'chat' ? chunksOfCompletion : eventsOfResponse);
   }

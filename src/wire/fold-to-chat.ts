@@ -3,6 +3,7 @@ import { arrayAt, objectAt, stringAt } from '../core/json.ts';
 import { errorEnvelope } from './error-frame.ts';
 import { createCompletionFold } from './fold-completion.ts';
 import { createItemCollector } from './fold-items.ts';
+import { createChunkMender, needsMending } from './mend-chunks.ts';
 import type { PassageDeps } from './passage.ts';
 import { nothingSeen } from './passage.ts';
 import type { AnswerPlan } from './prepared-request.ts';
@@ -52,10 +53,11 @@ export function createResponsesToCompletion(plan: AnswerPlan, deps: PassageDeps)
  * Folds a Chat Completions stream to one completion, for an upstream that only streams. Complete at `[DONE]`, or at the
  * end of the body after a finish reason.
  */
-export function createChunksToCompletion(deps: PassageDeps): EventTeller {
+export function createChunksToCompletion(plan: AnswerPlan, deps: PassageDeps): EventTeller {
   const seen = nothingSeen();
   const fold = createCompletionFold();
   const signed = createSignedCalls();
+  const mender = needsMending(plan) ? createChunkMender(plan) : null;
   let finish: string | null = null;
   return {
     seen,
@@ -63,7 +65,8 @@ export function createChunksToCompletion(deps: PassageDeps): EventTeller {
       const failure = readChatFailure(chunk);
       if (failure) return noteFailure(seen, failure);
       noteCompletion(seen, chunk);
-      fold.chunk(chunk);
+      fold.chunk(mender?.take(chunk) ?? chunk);
+      if (mender?.isCut === true) seen.terminal ??= 'completed';
       signed.take(chunk);
       for (const choice of arrayAt(chunk, 'choices') ?? []) {
         noteDelta(seen, objectAt(choice, 'delta'));

@@ -1,7 +1,9 @@
 import type { JsonObject, JsonValue } from '../core/json.ts';
 import { arrayAt, objectAt, stringAt } from '../core/json.ts';
 import { compactionBySummary, summaryBody } from './compaction.ts';
+import { reasoningFieldFor } from './client-compat.ts';
 import { expandPrevious, inputItems } from './expand-input.ts';
+import { takesLegacyFunctions } from './legacy-functions.ts';
 import { prepareMessages } from './messages-target.ts';
 import type { AnswerPlan, ClientCall, PreparedRequest, RequestMemory, Target } from './prepared-request.ts';
 import { responsesToChat } from './request-to-chat.ts';
@@ -41,6 +43,7 @@ function prepareCall(call: ClientCall, target: Target, memory: RequestMemory): P
   const translation: Translation = { target, memory, notes, clientWire: call.clientWire, upstreamStream };
   const body = items ? responsesToChat(items.body, items.list, translation) : preparedBody(call, translation);
   if (call.bodyWire === 'responses' && target.wire === 'responses' && call.clientWire === 'chat') noteFlatTools(call.body, notes);
+  if (call.clientWire === 'chat') preferKind(notes, target);
   return { body, changed: body !== call.body, dropped: notes.dropped(), answer: answerPlan(call, translation) };
 }
 
@@ -66,6 +69,17 @@ function noteFlatTools(body: JsonObject, notes: RequestNotes): void {
   }
 }
 
+/** The client's settings outrank the shape it declared its free-form tools in. */
+function preferKind({ customTools }: RequestNotes, { compat }: Target): void {
+  const wanted = compat?.customTools;
+  if (wanted === undefined) return;
+  for (const [name, kind] of customTools) {
+    const isWrapped = kind === 'wrapped' || kind === 'wrapped-nested';
+    if (wanted === 'custom') customTools.set(name, isWrapped ? 'wrapped-nested' : 'nested');
+    else customTools.set(name, isWrapped ? 'wrapped' : 'flat');
+  }
+}
+
 function answerPlan(call: ClientCall, { target, notes, upstreamStream }: Translation): AnswerPlan {
   const { body, clientWire } = call;
   return {
@@ -76,12 +90,13 @@ function answerPlan(call: ClientCall, { target, notes, upstreamStream }: Transla
     upstreamStream,
     native: call.isCodex && clientWire === 'responses' && target.dialect === 'codex',
     includeUsage: clientWire === 'chat' && objectAt(body, 'stream_options')?.['include_usage'] === true,
-    legacyFunctions: clientWire === 'chat' && call.bodyWire === 'chat' && usesLegacyFunctions(body),
+    legacyFunctions: clientWire === 'chat' && call.bodyWire === 'chat' && usesLegacyFunctions(body) && !takesLegacyFunctions(target),
     toolNames: notes.names.changed(),
     customTools: Object.fromEntries(notes.customTools),
     hostedTools: Object.fromEntries(notes.hostedTools),
     callIds: Object.fromEntries(notes.callIds),
     stop: notes.stop,
+    ...(clientWire === 'chat' && target.compat?.reasoningField !== undefined && { reasoningField: reasoningFieldFor(target.compat, body) }),
     echo: clientWire === 'responses' ? echoOf(body) : {},
   };
 }

@@ -1,7 +1,9 @@
 import type { JsonObject, JsonValue } from '../core/json.ts';
 import type { ClientWire, Dialect, Wire } from '../core/provider-kind.ts';
 import type { MessagesOrigin } from '../core/relay-request.ts';
+import type { ClientCompat } from './client-compat.ts';
 import type { HostedTool } from './hosted-tools.ts';
+import type { ReasoningField } from './reasoning-field.ts';
 
 /** A client's call as far as translation looks at it; a `RelayRequest` is one. */
 export interface ClientCall {
@@ -51,6 +53,10 @@ export interface Target {
   readonly compacts?: boolean;
   /** Refuse what cannot be honoured instead of dropping it. */
   readonly strict: boolean;
+  /** Its chat template takes one system message, at the beginning. */
+  readonly systemFirst?: boolean;
+  /** What this client wants told otherwise. */
+  readonly compat?: ClientCompat | undefined;
 }
 
 /** A request in the upstream's terms, and what is needed to bring its answer back. */
@@ -66,9 +72,10 @@ export interface PreparedRequest {
 /**
  * `nested`: a chat client that declared the standard shape gets `custom` calls. `flat`: one that declared the
  * Responses shape (Cursor) gets function calls with the raw text. `wrapped`: the upstream was given a function with
- * one string `input`, the client wants a `custom_tool_call`.
+ * one string `input`, the client wants a `custom_tool_call`, or, in chat, a function call with the raw text;
+ * `wrapped-nested`: the same, for a chat client that wants `custom` calls.
  */
-export type CustomTool = 'nested' | 'flat' | 'wrapped';
+export type CustomTool = 'nested' | 'flat' | 'wrapped' | 'wrapped-nested';
 
 /** Everything a passage must remember of the request. Plain data; frozen for the life of an attempt. */
 export interface AnswerPlan {
@@ -92,6 +99,8 @@ export interface AnswerPlan {
   readonly hostedTools: Readonly<Record<string, HostedTool>>;
   /** Call ids shortened for the upstream -> the client's own. */
   readonly callIds: Readonly<Record<string, string>>;
+  /** Where a chat client is told reasoning; absent: `reasoning_content`, and untouched where the upstream speaks chat too. */
+  readonly reasoningField?: ReasoningField | undefined;
   /** Stop sequences the upstream cannot honour: cut on the way back. */
   readonly stop: readonly string[];
   /** How a Messages client is told its answer; absent for any other. */

@@ -5,6 +5,8 @@ import type { ToolNames } from './tool-names.ts';
 
 /** Call ids longer than this are refused (Responses API, OpenAPI 2.3.0, 2026-08). */
 const LONGEST_CALL_ID = 64;
+/** Room for a digest that never meets another of the same request. */
+const SHORT_CALL_ID = 45;
 
 /** What a translation writes down on its way: what was not honoured, and what the answer must be undone by. */
 export class RequestNotes {
@@ -44,9 +46,9 @@ export class RequestNotes {
   }
 
   /** The call id as sent: the client's own, or a digest of it where that is too long. */
-  callId(id: string): string {
-    if (id.length <= LONGEST_CALL_ID) return id;
-    const short = `call_${this.#digest(id).slice(0, 40)}`;
+  callId(id: string, longest: number = LONGEST_CALL_ID): string {
+    if (id.length <= longest) return id;
+    const short = `call_${this.#digest(id)}`.slice(0, Math.min(longest, SHORT_CALL_ID));
     this.callIds.set(short, id);
     return short;
   }

@@ -96,7 +96,7 @@ function chatImage(part: JsonObject, at: string): JsonObject {
   };
 }
 
-/** DeepSeek and Gemini take no file parts on their chat endpoints (2026); the rest are asked. */
+/** DeepSeek's and Google's references for their chat endpoints name no file parts (2026); the rest are asked. */
 function chatFile(file: JsonObject, at: string, { target }: Translation): JsonObject {
   if (target.dialect === 'deepseek' || target.dialect === 'gemini') refuseContent(at, 'input_file');
   const filename = stringAt(file, 'filename');

@@ -1,5 +1,5 @@
 import type { JsonObject, JsonValue } from '../core/json.ts';
-import { arrayAt, isJsonObject, objectAt, stringAt } from '../core/json.ts';
+import { arrayAt, isJsonObject, objectAt, parseJsonObject, stringAt } from '../core/json.ts';
 import { signedBy } from './chat-dialect.ts';
 import { hostedArguments, hostedToolOfItem } from './hosted-tools.ts';
 import { summaryIn } from './compaction.ts';
@@ -112,7 +112,9 @@ function addCall(conversation: Conversation, item: JsonObject, position: number,
   // Two calls of one id cannot stand in one message: nobody could tell their answers apart.
   if (conversation.turn.calls.some((earlier) => earlier['id'] === id)) endTurn(conversation);
   const { turn } = conversation;
-  turn.calls.push({ id, type: 'function', function: { name, arguments: callArguments(item) } });
+  const isWrapped = item['type'] === 'function_call' && notes.customTools.has(name);
+  const given = callArguments(item);
+  turn.calls.push({ id, type: 'function', function: { name, arguments: isWrapped ? wrappedAgain(given) : given } });
   turn.callPositions.push(position);
 }
 
@@ -123,6 +125,11 @@ function callArguments(item: JsonObject): string {
   const given = item['arguments'];
   if (typeof given === 'string') return given === '' ? '{}' : given;
   return JSON.stringify(given ?? {});
+}
+
+/** A free-form call that its client keeps in a function's envelope (Cursor): raw text, as it was told it. */
+function wrappedAgain(text: string): string {
+  return typeof parseJsonObject(text)?.['input'] === 'string' ? text : JSON.stringify({ input: text === '{}' ? '' : text });
 }
 
 /** An output whose call stands before it has been drawn up to it; any other answers nothing. */

@@ -1,19 +1,22 @@
 import type { JsonObject, JsonValue } from '../core/json.ts';
 import { arrayAt, isJsonObject, objectAt, stringAt } from '../core/json.ts';
+import { withTakenNames } from './chat-names.ts';
 import { toChatDialect } from './chat-dialect.ts';
 import { normalTools } from './chat-tools.ts';
 import { codexInput, toCodexDialect } from './codex-request.ts';
 import { summaryIn } from './compaction.ts';
 import { expandKnownReferences, expandPrevious } from './expand-input.ts';
 import type { ClientCall } from './prepared-request.ts';
+import { withoutLegacyFunctions } from './legacy-functions.ts';
 import { servedEffort } from './reasoning-effort.ts';
 import { isRelayReasoning } from './reasoning-envelope.ts';
 import type { Translation } from './translation.ts';
-import { withMembers } from './unless-same.ts';
+import { mapUnlessSame, withMembers } from './unless-same.ts';
 
 /** A chat body for a chat upstream; the very same body where nothing has to change. */
 export function chatToChat(body: JsonObject, translation: Translation): JsonObject {
-  return toChatDialect(normalTools(withUsage(addressed(body, translation), translation), translation), translation);
+  const tooled = normalTools(withoutLegacyFunctions(withUsage(addressed(body, translation), translation), translation), translation);
+  return toChatDialect(withTakenNames(tooled, translation), translation);
 }
 
 /** A stream is always asked for its usage: the account book needs it. The answer plan says whether the client did. */
@@ -24,9 +27,10 @@ function withUsage(body: JsonObject, { upstreamStream }: Translation): JsonObjec
 }
 
 /** A Responses body for a Responses upstream; the very same body where nothing has to change. */
-export function responsesToResponses(call: ClientCall, translation: Translation): JsonObject {
+export function responsesToResponses(given: ClientCall, translation: Translation): JsonObject {
   const { target, memory } = translation;
-  const { body } = call;
+  const body = given.clientWire === 'chat' ? withCustomCalls(given.body) : given.body;
+  const call = body === given.body ? given : { ...given, body };
   if (target.dialect === 'codex' && call.endpoint === 'compact') return forCodexCompact(call, translation);
   if (target.dialect === 'codex') return call.isCodex ? forCodexItself(body, translation) : forCodexBackend(body, translation);
   const previous = stringAt(body, 'previous_response_id');
@@ -45,6 +49,22 @@ function forCodexItself(body: JsonObject, translation: Translation): JsonObject 
 function forCodexBackend(body: JsonObject, translation: Translation): JsonObject {
   const whole = withoutLostReasoning(withoutRelayReasoning(expandPrevious(body, translation.memory)));
   return toCodexDialect(withEffort(whole, translation), translation);
+}
+
+/** Cursor gets calls of free-form tools in a function's envelope and replays them so: the declaration tells which they are. */
+function withCustomCalls(body: JsonObject): JsonObject {
+  const input = arrayAt(body, 'input');
+  const tools = (arrayAt(body, 'tools') ?? []).filter((tool) => stringAt(tool, 'type') === 'custom').map((tool) => stringAt(tool, 'name'));
+  if (!input || tools.length === 0) return body;
+  const isCustom = (item: JsonValue): boolean => stringAt(item, 'type') === 'function_call' && tools.includes(stringAt(item, 'name'));
+  const ids = new Set(input.filter(isCustom).map((item) => stringAt(item, 'call_id')));
+  const items = mapUnlessSame(input, (item) => {
+    if (!isJsonObject(item)) return item;
+    if (isCustom(item)) return { type: 'custom_tool_call', call_id: item['call_id'], name: item['name'], input: item['arguments'] ?? '' };
+    const answers = item['type'] === 'function_call_output' && ids.has(stringAt(item, 'call_id'));
+    return answers ? { type: 'custom_tool_call_output', call_id: item['call_id'], output: item['output'] } : item;
+  });
+  return items === input ? body : { ...body, input: [...items] };
 }
 
 function continued(body: JsonObject): boolean {

@@ -2,7 +2,7 @@ import type { JsonObject } from '../core/json.ts';
 import { arrayAt, objectAt, stringAt } from '../core/json.ts';
 import { sealReasoning } from './reasoning-envelope.ts';
 
-/** Gathers Gemini's thought signatures from a chat answer: few chat clients send them back, and Gemini 3 asks for them (2026). */
+/** Gathers Gemini's thought signatures from a chat answer: few chat clients send them back, and Google's guide asks for them. */
 export interface SignedCalls {
   /** Takes a chunk or a whole completion. */
   take(chunk: JsonObject): void;

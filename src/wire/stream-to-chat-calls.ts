@@ -71,5 +71,6 @@ function clientName(plan: AnswerPlan, call: ChatCall): string {
 }
 
 function isNativeCustom(plan: AnswerPlan, call: ChatCall): boolean {
-  return call.custom && customTool(plan, call.name ?? '') !== 'flat';
+  const declared = customTool(plan, call.name ?? '');
+  return call.custom && declared !== 'flat' && declared !== 'wrapped';
 }

@@ -28,7 +28,7 @@ export class ChatDeltas {
   constructor(plan: AnswerPlan, seen: Seen, sink: DeltaSink) {
     this.#plan = plan;
     this.#seen = seen;
-    this.#voice = new ChatVoice(plan.stop, seen, sink);
+    this.#voice = new ChatVoice(plan, seen, sink);
     this.#calls = callWriterFor(plan);
   }
 
@@ -169,6 +169,7 @@ export class ChatDeltas {
     const voice = this.#voice;
     const key = `text:${index}`;
     const sent = slot.sent.get(key) ?? '';
+    voice.endThought();
     const apart = sent === '' && voice.contentLength > 0 ? '\n\n' : '';
     if (sent === '') slot.partStarts.set(index, voice.contentLength + apart.length);
     slot.sent.set(key, sent + text);
@@ -195,7 +196,7 @@ export class ChatDeltas {
     const apart = sent === '' && this.#reasoned ? '\n\n' : '';
     this.#reasoned = true;
     slot.sent.set(key, sent + text);
-    this.#voice.sayOutput({ reasoning_content: apart + text }, text.length);
+    this.#voice.sayThought(apart + text);
   }
 
   #snapshotReasoning(slot: Slot, kind: 'summary' | 'text', index: number, text: string | undefined): void {

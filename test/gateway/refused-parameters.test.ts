@@ -82,6 +82,13 @@ describe('what is left of a request', () => {
     expect([result.body, result.changed, result.dropped]).toEqual([left, true, dropped]);
   });
 
+  test('stop sequences are cut on the way back instead, so nothing is lost', () => {
+    const asking = prepareChat({ stop: ['END', 'FIN'] }, 'openai', { wire: 'chat' });
+    const left = withoutParameters(asking, ['stop'], { stop: ['END', 'FIN'] });
+    expect(left.body).not.toHaveProperty('stop');
+    expect(left).toMatchObject({ changed: true, dropped: [], answer: { stop: ['END', 'FIN'] } });
+  });
+
   test('the very same request where nothing refused is in it', () => {
     const request = prepared({ top_p: 1 });
     expect(withoutParameters(request, ['temperature', 'reasoning.effort'], {})).toBe(request);
