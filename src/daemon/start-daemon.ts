@@ -7,7 +7,7 @@ import { getRequestListener } from '@hono/node-server';
 import type { Totals } from '../accounting/totals.ts';
 import { emptyTotals, foldRecord, parseTotals } from '../accounting/totals.ts';
 import { spentSince } from '../accounting/usage-report.ts';
-import { CommandError, EXIT, RelayError } from '../core/errors.ts';
+import { RelayError } from '../core/errors.ts';
 import type { Clock, CredentialStore, LiveView, Random } from '../core/ports.ts';
 import type { Config } from '../core/config.ts';
 import type { Control } from '../control/control.ts';
@@ -26,10 +26,6 @@ import type { Slots } from '../gateway/slots.ts';
 import { createSlots } from '../gateway/slots.ts';
 import { openStickyStore } from '../gateway/sticky-store.ts';
 import { createStoredResponses } from '../gateway/stored-responses.ts';
-import { claimControlSocket } from '../io/claim-control-socket.ts';
-import type { ControlClaim } from '../io/claim-control-socket.ts';
-import { connectControl } from '../io/connect-control.ts';
-import { controlPath } from '../io/control-path.ts';
 import { serveControl } from '../io/control-socket.ts';
 import { writeDurably } from '../io/write-durably.ts';
 import type { AppDeps } from '../server/app.ts';
@@ -44,6 +40,7 @@ import { openHome } from '../storage/home.ts';
 import { openLedger } from '../storage/ledger.ts';
 import { processLock } from '../storage/lock.ts';
 import { openState } from '../storage/state-file.ts';
+import { claimHome } from './claim-home.ts';
 import { modelsForClient, servedModels } from './control-reads.ts';
 import { daemonReads } from './daemon-reads.ts';
 import { openLog } from './open-log.ts';
@@ -151,16 +148,6 @@ const noCredentials = {
   getSecret: () => Promise.resolve(null), setSecret: () => Promise.resolve(), deleteSecret: () => Promise.resolve(false),
   probe: () => Promise.resolve({ state: 'ready' as const }),
 };
-
-async function claimHome(home: string, { env, clock }: DaemonOptions): Promise<ControlClaim> {
-  const path = await controlPath(home, env);
-  const claim = await claimControlSocket(path);
-  if (claim !== null) return claim;
-  const holder = await connectControl(path, { clock, timeoutMs: 5_000 }).then((control) => control?.call('status', {})).catch(() => undefined);
-  const where = holder?.gateway.url == null ? '' : ` at ${holder.gateway.url}`;
-  const pid = holder?.gateway.pid == null ? '' : ` (pid ${holder.gateway.pid})`;
-  throw new CommandError(EXIT.inUse, `Relay is running already${where}${pid}; relay status shows it, relay stop ends it`);
-}
 
 interface Doors {
   readonly options: DaemonOptions;
