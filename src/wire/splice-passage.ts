@@ -16,6 +16,8 @@ export type Verdict =
   | { readonly kind: 'hold' }
   /** Goes out before the frame, which passes. */
   | { readonly kind: 'precede'; readonly bytes: Uint8Array }
+  /** Goes out in place of the frame. */
+  | { readonly kind: 'replace'; readonly bytes: Uint8Array }
   /** The answer is over: with the frame itself, or with other bytes. */
   | { readonly kind: 'last'; readonly bytes: Uint8Array | null };
 
@@ -68,6 +70,9 @@ export function createSplicePassage(judge: FrameJudge): Passage {
       case 'precede':
         run.addBytes(verdict.bytes);
         return run.add(frame);
+      case 'replace':
+        run.addBytes(verdict.bytes);
+        return;
       case 'pass':
         for (const bytes of held) run.addBytes(bytes);
         held = [];

@@ -11,7 +11,7 @@ import type { FrameJudge, Verdict } from './splice-passage.ts';
 import { DROP, LAST, PASS, nameOf, textOf } from './splice-passage.ts';
 import type { Scan, WantedMember } from './splice-scan.ts';
 import { scanMembers } from './splice-scan.ts';
-import { writeResponsesEvent } from './sse-writer.ts';
+import { joinBytes, writeResponsesEvent } from './sse-writer.ts';
 import { bodyOfFailure, endedInError, noteFailure, readResponsesFailure } from './stream-failure.ts';
 import { noteResponse } from './stream-seen.ts';
 import { newResponse } from './whole-response.ts';
@@ -43,6 +43,8 @@ export class ResponsesSplice implements FrameJudge {
   #newest: FrameFields | null = null;
   #finished: JsonObject | null = null;
   #passed = 0;
+  /** What a synthesised first event adds to the numbers of all behind it: they must not begin with its own. */
+  #shift = 0;
 
   constructor(plan: AnswerPlan, deps: PassageDeps) {
     this.#plan = plan;
@@ -51,6 +53,11 @@ export class ResponsesSplice implements FrameJudge {
   }
 
   judge(fields: FrameFields): Verdict {
+    const verdict = this.#judge(fields);
+    return this.#shift === 0 ? verdict : this.#renumbered(fields, verdict);
+  }
+
+  #judge(fields: FrameFields): Verdict {
     const type = typeOf(fields);
     switch (kindOf(type)) {
       case 'prelude':
@@ -112,7 +119,20 @@ export class ResponsesSplice implements FrameJudge {
     this.#newest = fields;
     if (!begins) return PASS;
     this.#response ??= this.#newResponse();
-    return { kind: 'precede', bytes: writeResponsesEvent({ type: 'response.created', sequence_number: 0, response: this.#response }) };
+    const first = sequenceOf(fields) ?? 1;
+    if (first === 0) this.#shift = 1;
+    const number = Math.max(0, first - 1);
+    return { kind: 'precede', bytes: writeResponsesEvent({ type: 'response.created', sequence_number: number, response: this.#response }) };
+  }
+
+  #renumbered(fields: FrameFields, verdict: Verdict): Verdict {
+    if (verdict.kind !== 'pass' && verdict.kind !== 'precede' && (verdict.kind !== 'last' || verdict.bytes !== null)) return verdict;
+    const event = parseJsonObject(textOf(fields));
+    const number = numberAt(event, 'sequence_number');
+    if (!event || number === undefined || typeof event.type !== 'string') return verdict;
+    const bytes = writeResponsesEvent({ ...event, type: event.type, sequence_number: number + this.#shift });
+    if (verdict.kind === 'last') return { kind: 'last', bytes };
+    return { kind: 'replace', bytes: verdict.kind === 'precede' ? joinBytes([verdict.bytes, bytes]) : bytes };
   }
 
   #end(fields: FrameFields, type: string): Verdict {
@@ -133,7 +153,11 @@ export class ResponsesSplice implements FrameJudge {
     const lacksItems = this.#mends && items.length > 0 && (arrayAt(response, 'output') ?? []).length === 0;
     this.#finished = lacksItems ? { ...response, output: [...items] } : response;
     if (!lacksItems && (type !== 'response.done' || this.#plan.native)) return LAST;
-    const told = { ...event, type: `response.${this.seen.terminal}`, response: { ...response, output: [...items] } };
+    const number = numberAt(event, 'sequence_number');
+    const told = {
+      ...event, type: `response.${this.seen.terminal}`, ...(number !== undefined && { sequence_number: number + this.#shift }),
+      response: { ...response, output: [...items] },
+    };
     return { kind: 'last', bytes: writeResponsesEvent(told) };
   }
 
@@ -150,9 +174,13 @@ export class ResponsesSplice implements FrameJudge {
 
   /** One more than the newest event's own number, or a count where it has none. */
   #nextSequence(): number {
-    const newest = this.#newest && numberAt(parseJsonObject(textOf(this.#newest)), 'sequence_number');
-    return newest === undefined || newest === null ? this.#passed : newest + 1;
+    const newest = this.#newest === null ? undefined : sequenceOf(this.#newest);
+    return (newest === undefined ? this.#passed : newest + 1) + this.#shift;
   }
+}
+
+function sequenceOf(fields: FrameFields): number | undefined {
+  return numberAt(parseJsonObject(textOf(fields)), 'sequence_number');
 }
 
 function kindOf(type: string): Kind {

@@ -10,7 +10,7 @@ import { clientCallId } from './stream-names.ts';
 import { noteCompletion, terminalOfFinish } from './stream-seen.ts';
 import { CallItems } from './stream-to-responses-calls.ts';
 import type { ItemStatus } from './stream-to-responses-items.ts';
-import { MessageItem, ReasoningItem } from './stream-to-responses-items.ts';
+import { MessageItem, ReasoningItem, imageItem } from './stream-to-responses-items.ts';
 import { newResponse } from './whole-response.ts';
 import { usageToResponses } from './whole-usage.ts';
 
@@ -150,6 +150,7 @@ export class ResponseEvents {
       this.#openMessage().addRefusal(refusal);
     }
     for (const annotation of arrayAt(delta, 'annotations') ?? []) this.#takeAnnotation(annotation);
+    for (const image of arrayAt(delta, 'images') ?? []) this.#takeImage(image);
     const calls = (arrayAt(delta, 'tool_calls') ?? []).filter(isJsonObject);
     const legacy = objectAt(delta, 'function_call');
     for (const call of legacy ? [...calls, { function: legacy }] : calls) this.#takeCall(call);
@@ -198,6 +199,20 @@ export class ResponseEvents {
     this.#openMessage().addAnnotation({
       type: 'url_citation', url: url ?? '', title: title ?? '', start_index: start_index ?? 0, end_index: end_index ?? 0,
     });
+  }
+
+  /** An image inside the answer (OpenRouter's member of deltas and messages). One that is told again counts once. */
+  #takeImage(given: JsonValue): void {
+    const item = imageItem(stringAt(objectAt(given, 'image_url'), 'url') ?? '');
+    if (item === null || this.#output.some((known) => known?.result === item.result)) return;
+    this.#closeReasoning({});
+    const place = this.#takePlace();
+    const image = { ...item, id: this.#deps.makeId('ig_') };
+    this.#emit('response.output_item.added', { output_index: place, item: { ...image, status: 'in_progress', result: null } });
+    this.#emit('response.image_generation_call.completed', { item_id: image.id, output_index: place });
+    this.#emit('response.output_item.done', { output_index: place, item: image });
+    this.#output[place] = image;
+    this.#seen.meaningful = true;
   }
 
   #openMessage(): MessageItem {

@@ -64,6 +64,15 @@ export class ReasoningItem {
   }
 }
 
+const IMAGE_DATA = /^data:image\/([\w.+-]+);base64,/;
+
+/** A data URL as the item a Responses client finds a generated image in; null for any other address, whose bytes are not here. */
+export function imageItem(url: string): JsonObject | null {
+  const [prefix, format] = IMAGE_DATA.exec(url) ?? [];
+  if (prefix === undefined || format === undefined) return null;
+  return { type: 'image_generation_call', status: 'completed', output_format: format, result: url.slice(prefix.length) };
+}
+
 type Part =
   | { readonly type: 'output_text'; text: string; readonly annotations: JsonValue[]; readonly logprobs: JsonValue[] }
   | { readonly type: 'refusal'; text: string };

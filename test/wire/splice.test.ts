@@ -1,7 +1,7 @@
 import * as fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 
-import { objectAt, parseJsonObject, stringAt } from '../../src/core/json.ts';
+import { numberAt, objectAt, parseJsonObject, stringAt } from '../../src/core/json.ts';
 import { createPassage } from '../../src/wire/create-passage.ts';
 import type { AnswerPlan } from '../../src/wire/prepared-request.ts';
 import { parseFrames } from '../support/golden.ts';
@@ -274,6 +274,19 @@ describe('the Responses splice', () => {
         .map((event) => (event.type === 'response.completed' ? { ...event, response: { ...event.response, output: [message] } } : event)),
     );
     expect(run(plainPlan, whole).text).toBe(whole);
+  });
+
+  test.each([0, 7])('numbers behind a response.created of its own keep rising, from %i on', (from) => {
+    const events = [
+      { type: 'response.output_text.delta', output_index: 0, content_index: 0, delta: 'a' },
+      { type: 'response.output_item.done', output_index: 0, item: { type: 'message', id: 'm' } },
+      { type: 'response.completed', response: { id: 'resp_1', status: 'completed', output: [] } },
+    ].map((event, index) => ({ ...event, sequence_number: from + index }));
+    const passage = createPassage(plainPlan, testDeps());
+    const told = runPassage(passage, [responsesStream(events)]).text;
+    const numbers = parseFrames(told).map(({ data }) => numberAt(parseJsonObject(data), 'sequence_number'));
+    expect(parseFrames(told).map(({ event }) => event)).toEqual(['response.created', ...events.map(({ type }) => type)]);
+    expect(numbers).toEqual(from === 0 ? [0, 1, 2, 3] : [6, 7, 8, 9]);
   });
 
   test('begins with response.created where the ChatGPT backend left it out', () => {

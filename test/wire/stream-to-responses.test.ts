@@ -39,6 +39,18 @@ describe('a chat stream for a Responses client', () => {
     expect(told.last).toMatch(/^event: response\.completed\n/);
   });
 
+  test('an image inside the answer is an item of its own, told once; an address elsewhere is none', () => {
+    const image = (url: string): object => ({ type: 'image_url', image_url: { url } });
+    const told = run({}, chunkOf({ content: 'here' }), chunkOf({ images: [image('data:image/webp;base64,AAAA'), image('https://images.test/i.png')] }),
+      chunkOf({ images: [image('data:image/webp;base64,AAAA')] }, 'stop'));
+    expect(outputOf(told.text)).toMatchObject([
+      { type: 'message', content: [{ text: 'here' }] },
+      { type: 'image_generation_call', id: expect.stringMatching(/^ig_/), status: 'completed', output_format: 'webp', result: 'AAAA' },
+    ]);
+    expect(outputOf(told.text)).toHaveLength(2);
+    expect(typesIn(told.text).filter((type) => type.startsWith('image'))).toEqual(['image_generation_call.completed']);
+  });
+
   test('the response has every member of the contract and echoes the request', () => {
     const tools = [{ type: 'function', name: 'f' }, { type: 'web_search' }];
     const echo = {
