@@ -8,7 +8,7 @@ import { KEY_VARIABLE, preferredModel } from './launch.ts';
 const SETTINGS_VARIABLE = 'OPENCODE_CONFIG_CONTENT';
 /** Where an answer's reasoning comes back as items of the Responses API; elsewhere the chat wire is the upstream's own. */
 const RESPONSES_PROVIDERS = ['chatgpt', 'openai', 'azure'];
-/** Opencode keeps this much of a context for the answer; without both numbers it does not know when to compact. */
+/** Opencode keeps this much of a context for the answer, and without both numbers does not know when to compact. */
 const OUTPUT_TOKENS = 32_000;
 
 /**
@@ -50,6 +50,6 @@ function describe({ id, providers, contextTokens, efforts }: LaunchModel): JsonO
     tool_call: true,
     reasoning: efforts.length > 0,
     ...(providers.some((provider) => RESPONSES_PROVIDERS.includes(provider)) && { provider: { npm: '@ai-sdk/openai' } }),
-    ...(contextTokens !== null && { limit: { context: contextTokens, output: Math.min(OUTPUT_TOKENS, contextTokens) } }),
+    ...(contextTokens !== null && { limit: { context: contextTokens, output: Math.min(OUTPUT_TOKENS, Math.floor(contextTokens / 2)) } }),
   };
 }
