@@ -5,7 +5,7 @@ import type { EpochMs } from '../core/units.ts';
 import { SECOND_MS } from '../core/units.ts';
 import type { Candidate, Wanted } from '../routing/candidate.ts';
 import type { Decision, Stickiness } from '../routing/choose-account.ts';
-import { chooseAccount, isWorthWaiting } from '../routing/choose-account.ts';
+import { chooseAccount, worthWaitingUntil } from '../routing/choose-account.ts';
 import { triedAccounts } from '../routing/next-step.ts';
 import { isOwnerBound } from '../routing/sticky-key.ts';
 import type { StickySessions } from '../routing/sticky-sessions.ts';
@@ -134,11 +134,11 @@ type Wait = 'none' | 'in-line' | { readonly ms: number };
 /** What waiting is worth: a place in line for a slot, a pause for the end of a cooldown, or nothing. */
 function waitFor(journey: Journey, { decision, candidates, sticky }: Chosen, deps: TakeAccountDeps, now: EpochMs): Wait {
   if (longestWait(journey, deps, now) <= 0) return 'none';
-  const owner = sticky.kind === 'known' && sticky.bound ? candidates.find(({ account }) => account.id === sticky.accountId)?.account.name : undefined;
-  const isBusy = decision.candidates.some(({ account, out }) => (out === 'busy' || out === 'probe') && (owner === undefined || account === owner));
+  const owner = sticky.kind === 'known' && sticky.bound ? candidates.find(({ account }) => account.id === sticky.accountId)?.account.name ?? null : null;
+  const isBusy = decision.candidates.some(({ account, out }) => (out === 'busy' || out === 'probe') && (owner === null || account === owner));
   if (isBusy) return 'in-line';
-  if (!isWorthWaiting(decision, now) || decision.waitUntil === null) return 'none';
-  return { ms: Math.max(0, decision.waitUntil - now) };
+  const until = worthWaitingUntil(decision, now, owner);
+  return until === null ? 'none' : { ms: Math.max(0, until - now) };
 }
 
 /** How much longer a request may wait: for a slot `limits.queueMs` since it came, after an attempt half a minute. */

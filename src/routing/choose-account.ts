@@ -1,5 +1,6 @@
 import type { CandidateRecord, RouteRecord } from '../core/record.ts';
 import type { EpochMs } from '../core/units.ts';
+import { SECOND_MS } from '../core/units.ts';
 import type { Candidate, Wanted } from './candidate.ts';
 import type { Exclusion } from './eligible.ts';
 import { exclusionOf, isHeldBack, isSpentSubscription } from './eligible.ts';
@@ -174,9 +175,18 @@ function recordsOf(winner: Scored | undefined, scored: readonly Scored[], out: r
   ];
 }
 
-/** Whether a request should wait for `waitUntil` rather than be refused: 10 s at most. */
-export function isWorthWaiting(decision: Decision, now: EpochMs): boolean {
-  return decision.waitUntil !== null && decision.waitUntil - now <= LONGEST_WAIT_MS;
+/**
+ * Until when a request should wait rather than be refused: for the soonest end of a cooldown, 10 s at most, since the upstream
+ * itself named it; for an origin that is down only while its probe is under way, else that is told at once. `owner`: the one
+ * account that can serve it.
+ */
+export function worthWaitingUntil({ candidates }: Decision, now: EpochMs, owner: string | null = null): EpochMs | null {
+  const ends = candidates.flatMap(({ account, out, until }) => {
+    const longestMs = out === 'cooldown' ? LONGEST_WAIT_MS : out === 'endpoint' ? SECOND_MS : 0;
+    const isMeant = owner === null || account === owner;
+    return isMeant && until !== undefined && until - now <= longestMs ? [until] : [];
+  });
+  return ends.length === 0 ? null : Math.min(...ends);
 }
 
 const MOST_RECORDED = 8;

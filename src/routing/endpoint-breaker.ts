@@ -38,9 +38,13 @@ export const CLOSED_ENDPOINT: EndpointBreaker = {
   state: 'closed', outcomes: [], openings: 0, openedAt: 0, until: 0, probeInFlight: false, successes: 0,
 };
 
-/** True for failures that speak of the origin: it could not be reached, or answered with a server error of its own. */
+/**
+ * True for failures that speak of the origin: it could not be reached, answered with a server error of its own, or took the
+ * call and broke it off or fell silent before it had said anything. A stream that breaks later has causes of its own.
+ */
 export function isEndpointFault(failure: Failure): boolean {
   if (failure.kind === 'unreachable') return true;
+  if (failure.kind === 'cut' || failure.kind === 'timed-out') return failure.phase !== 'committed';
   return failure.kind === 'overloaded' && failure.code !== 'model_at_capacity' && failure.status !== null && failure.status >= 500;
 }
 

@@ -4,7 +4,7 @@ import { describe, expect, test } from 'vitest';
 import type { AccountHealth } from '../../src/core/account.ts';
 import type { Candidate } from '../../src/routing/candidate.ts';
 import type { ChoiceRequest, Decision } from '../../src/routing/choose-account.ts';
-import { chooseAccount, isWorthWaiting, routeRecord } from '../../src/routing/choose-account.ts';
+import { chooseAccount, routeRecord, worthWaitingUntil } from '../../src/routing/choose-account.ts';
 import type { EndpointBreaker } from '../../src/routing/endpoint-breaker.ts';
 import { CLOSED_ENDPOINT } from '../../src/routing/endpoint-breaker.ts';
 import type { Strategy } from '../../src/routing/score.ts';
@@ -72,17 +72,25 @@ describe('waiting', () => {
     const decision = chooseAccount([candidateNamed('a', { health: cooling(4_000) }), candidateNamed('b', { health: cooling(14_400_000) })],
       choiceOf());
     expect(decision).toMatchObject({ account: null, waitUntil: NOON + 4_000 });
-    expect(isWorthWaiting(decision, NOON)).toBe(true);
+    expect(worthWaitingUntil(decision, NOON)).toBe(NOON + 4_000);
+    expect(worthWaitingUntil(decision, NOON, 'b')).toBeNull();
   });
 
   test('U43: four hours are not waited for', () => {
-    expect(isWorthWaiting(chooseAccount([candidateNamed('a', { health: cooling(14_400_000) })], choiceOf()), NOON)).toBe(false);
-    expect(isWorthWaiting(chooseAccount([], choiceOf()), NOON)).toBe(false);
+    expect(worthWaitingUntil(chooseAccount([candidateNamed('a', { health: cooling(14_400_000) })], choiceOf()), NOON)).toBeNull();
+    expect(worthWaitingUntil(chooseAccount([], choiceOf()), NOON)).toBeNull();
   });
 
   test('an origin whose probe is in flight is looked at again in a second, never at once', () => {
     const endpoint: EndpointBreaker = { ...openEndpoint, state: 'half-open', until: NOON - 5, probeInFlight: true };
-    expect(chooseAccount([candidateNamed('a', { endpoint })], choiceOf()).waitUntil).toBe(NOON + 1_000);
+    const decision = chooseAccount([candidateNamed('a', { endpoint })], choiceOf());
+    expect(decision.waitUntil).toBe(NOON + 1_000);
+    expect(worthWaitingUntil(decision, NOON)).toBe(NOON + 1_000);
+  });
+
+  test('an origin that is down is told at once, however soon it is asked again', () => {
+    const endpoint: EndpointBreaker = { ...openEndpoint, until: NOON + 4_000 };
+    expect(worthWaitingUntil(chooseAccount([candidateNamed('a', { endpoint })], choiceOf()), NOON)).toBeNull();
   });
 });
 
