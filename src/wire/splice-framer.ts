@@ -8,6 +8,8 @@ export interface Frame {
   readonly bytes: Uint8Array;
   readonly start: number;
   readonly end: number;
+  /** False where no line of it ends in CR, so that none need be looked for. */
+  readonly mayHaveCr: boolean;
 }
 
 /** Cuts an event stream into whole frames without reading them. A frame inside one chunk is a view of it, never a copy. */
@@ -31,15 +33,16 @@ export function createFramer(onFrame: (frame: Frame) => void, maxFrameSize: numb
   let sawCrLf = false;
   let closing = false;
   let overflowed = false;
+  let sawCr = false;
 
   const emit = (chunk: Uint8Array, start: number, end: number): void => {
     closing = false;
-    if (pending.length === 0) return onFrame({ bytes: chunk, start, end });
+    if (pending.length === 0) return onFrame({ bytes: chunk, start, end, mayHaveCr: sawCr });
     pending.push(chunk.subarray(start, end));
     const bytes = joinBytes(pending);
     pending.length = 0;
     pendingSize = 0;
-    onFrame({ bytes, start: 0, end: bytes.length });
+    onFrame({ bytes, start: 0, end: bytes.length, mayHaveCr: sawCr });
   };
   const keep = (chunk: Uint8Array, start: number): void => {
     if (start === chunk.length) return;
@@ -50,7 +53,8 @@ export function createFramer(onFrame: (frame: Frame) => void, maxFrameSize: numb
     pending.length = 0;
   };
   const scan = (chunk: Uint8Array): void => {
-    const lineEnd = lineEndFinder(chunk);
+    sawCr ||= chunk.indexOf(CR) !== -1;
+    const lineEnd = sawCr ? lineEndFinder(chunk, 0) : lineFeedFinder(chunk);
     let start = 0;
     let at = 0;
     while (at < chunk.length) {
@@ -103,9 +107,17 @@ export function createFramer(onFrame: (frame: Frame) => void, maxFrameSize: numb
   };
 }
 
-/** Finds the next LF or CR at or after a place, else the chunk's end; asks for CR only where the chunk has one. */
-function lineEndFinder(chunk: Uint8Array): (from: number) => number {
-  let nextCr = chunk.indexOf(CR);
+/** Finds the next LF at or after a place, else the chunk's end. */
+function lineFeedFinder(chunk: Uint8Array): (from: number) => number {
+  return (from) => {
+    const next = chunk.indexOf(LF, from);
+    return next === -1 ? chunk.length : next;
+  };
+}
+
+/** Finds the next LF or CR at or after a place that is not before `start`, else the chunk's end. */
+function lineEndFinder(chunk: Uint8Array, start: number): (from: number) => number {
+  let nextCr = chunk.indexOf(CR, start);
   return (from) => {
     if (nextCr !== -1 && nextCr < from) nextCr = chunk.indexOf(CR, from);
     const nextLf = chunk.indexOf(LF, from);
@@ -127,7 +139,7 @@ export interface FrameFields {
 /** Finds a frame's event name and data; undefined for a frame without data, such as a comment. Several `data:` lines are joined by LF. */
 export function readFields(frame: Frame): FrameFields | undefined {
   const { bytes, end } = frame;
-  const lineEnd = lineEndFinder(bytes);
+  const lineEnd = frame.mayHaveCr ? lineEndFinder(bytes, frame.start) : lineFeedFinder(bytes);
   let nameStart = 0;
   let nameEnd = 0;
   const data: (readonly [number, number])[] = [];

@@ -83,9 +83,7 @@ export function createSplicePassage(judge: FrameJudge): Passage {
   const endWith = (bytes: Uint8Array | null): void => {
     if (last === null && bytes !== null) last = [...held, bytes].filter((piece) => piece.length > 0);
   };
-  const step = (read: () => void): Passed => {
-    if (last !== null) return NOTHING_PASSED;
-    read();
+  const passed = (): Passed => {
     if (framer.overflowed) {
       noteFailure(seen, brokenAnswer('The upstream sent an event that is too large.'));
       endWith(judge.failed());
@@ -94,13 +92,18 @@ export function createSplicePassage(judge: FrameJudge): Passage {
   };
   return {
     seen,
-    push: (chunk) => step(() => framer.push(chunk)),
-    end: () =>
-      step(() => {
-        const rest = framer.rest();
-        if (rest !== null) takeRest(rest, take);
-        if (last === null) endWith(judge.end());
-      }),
+    push(chunk) {
+      if (last !== null) return NOTHING_PASSED;
+      framer.push(chunk);
+      return passed();
+    },
+    end() {
+      if (last !== null) return NOTHING_PASSED;
+      const rest = framer.rest();
+      if (rest !== null) takeRest(rest, take);
+      if (last === null) endWith(judge.end());
+      return passed();
+    },
     items: () => judge.items(),
     response: () => judge.response(),
     errorFrame: (error) => judge.errorFrame(error),
@@ -109,10 +112,10 @@ export function createSplicePassage(judge: FrameJudge): Passage {
 
 /** A last event without its blank line is taken if it is whole; half an event would swallow the error frame behind it. */
 function takeRest(rest: Uint8Array, take: (frame: Frame) => void): void {
-  const fields = readFields({ bytes: rest, start: 0, end: rest.length });
+  const fields = readFields({ bytes: rest, start: 0, end: rest.length, mayHaveCr: true });
   if (fields === undefined || !isWhole(textOf(fields))) return;
   const bytes = joinBytes([rest, BLANK_LINE]);
-  take({ bytes, start: 0, end: bytes.length });
+  take({ bytes, start: 0, end: bytes.length, mayHaveCr: true });
 }
 
 function isWhole(data: string): boolean {

@@ -45,6 +45,7 @@ export class ResponsesSplice implements FrameJudge {
   #passed = 0;
   /** What a synthesised first event adds to the numbers of all behind it: they must not begin with its own. */
   #shift = 0;
+  #type = '';
 
   constructor(plan: AnswerPlan, deps: PassageDeps) {
     this.#plan = plan;
@@ -58,7 +59,7 @@ export class ResponsesSplice implements FrameJudge {
   }
 
   #judge(fields: FrameFields): Verdict {
-    const type = typeOf(fields);
+    const type = this.#typeOf(fields);
     switch (kindOf(type)) {
       case 'prelude':
         if (this.#response === null) this.#adopt(parseJsonObject(textOf(fields)));
@@ -161,6 +162,15 @@ export class ResponsesSplice implements FrameJudge {
     return { kind: 'last', bytes: writeResponsesEvent(told) };
   }
 
+  /** An event's type; most are of the type before, which is told by comparing. */
+  #typeOf(fields: FrameFields): string {
+    if (isNamed(fields, this.#type)) return this.#type;
+    const type = typeOf(fields);
+    // `message` says nothing of the type, so it is never taken for one seen before.
+    this.#type = type === 'message' ? '' : type;
+    return type;
+  }
+
   #adopt(event: JsonObject | undefined): void {
     this.#response = objectAt(event, 'response') ?? null;
     noteResponse(this.seen, this.#response ?? undefined);
@@ -189,6 +199,13 @@ function kindOf(type: string): Kind {
   if (type.startsWith('codex.')) return 'metadata';
   if (!type.startsWith('response.')) return 'foreign';
   return type.endsWith('.delta') ? 'delta' : 'other';
+}
+
+/** Whether a frame has this very name; the empty name is none. */
+function isNamed({ bytes, nameStart, nameEnd }: FrameFields, name: string): boolean {
+  if (name === '' || nameEnd - nameStart !== name.length) return false;
+  for (let index = 0; index < name.length; index++) if (bytes[nameStart + index] !== name.charCodeAt(index)) return false;
+  return true;
 }
 
 const HEAD_LENGTH = 96;

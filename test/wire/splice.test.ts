@@ -362,6 +362,14 @@ describe('the Responses splice', () => {
     expect(told.seen).toMatchObject({ meaningful: false, failure: { code: 'context_length_exceeded' } });
   });
 
+  test.each(['message', ''])('events named "%s" are each told apart by what they say of themselves', (name) => {
+    const head = name === '' ? '' : `event: ${name}\n`;
+    const events = [{ type: 'message' }, { type: 'message', note: 'again' }, ...responseEvents.slice(1)].map((event) => `${head}data: ${JSON.stringify(event)}\n\n`);
+    const { seen, text } = run(platformPlan, ...events);
+    expect(seen).toMatchObject({ terminal: 'completed', responseId: 'resp_1', model: 'gpt-x', usage, outputEvents: 1 });
+    expect(text).toBe(events.join(''));
+  });
+
   test('U31 an unreadable terminal event is a truncation', () => {
     const told = run(
       platformPlan,

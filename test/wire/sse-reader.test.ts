@@ -3,6 +3,7 @@ import { describe, expect, test } from 'vitest';
 
 import type { SseEvent } from '../../src/wire/sse-reader.ts';
 import { createSseReader } from '../../src/wire/sse-reader.ts';
+import type { Frame } from '../../src/wire/splice-framer.ts';
 import { createFramer, readFields } from '../../src/wire/splice-framer.ts';
 import { joinBytes } from '../../src/wire/sse-writer.ts';
 import { bytesOf } from './run-passage.ts';
@@ -20,21 +21,21 @@ function frame(chunks: readonly Uint8Array[]): { readonly events: readonly SseEv
   const events: SseEvent[] = [];
   const pieces: Uint8Array[] = [];
   const decoder = new TextDecoder('utf-8', { ignoreBOM: true });
-  const take = (bytes: Uint8Array, start: number, end: number): void => {
-    const fields = readFields({ bytes, start, end });
+  const take = (whole: Frame): void => {
+    const fields = readFields(whole);
     if (!fields) return;
     const name = decoder.decode(fields.bytes.subarray(fields.nameStart, fields.nameEnd));
     events.push({ name: name === '' ? null : name, data: decoder.decode(fields.bytes.subarray(fields.dataStart, fields.dataEnd)) });
   };
-  const framer = createFramer(({ bytes, start, end }) => {
-    pieces.push(bytes.subarray(start, end));
-    take(bytes, start, end);
+  const framer = createFramer((whole) => {
+    pieces.push(whole.bytes.subarray(whole.start, whole.end));
+    take(whole);
   }, 1_000_000);
   for (const chunk of chunks) framer.push(chunk);
   const rest = framer.rest();
   if (rest) {
     pieces.push(rest);
-    take(rest, 0, rest.length);
+    take({ bytes: rest, start: 0, end: rest.length, mayHaveCr: true });
   }
   return { events, bytes: joinBytes(pieces) };
 }
