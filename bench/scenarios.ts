@@ -30,7 +30,7 @@ export interface Sizes {
 }
 
 /** A round of the full bench: enough of each that a round's CPU is tenths of a second. */
-export const FULL: Sizes = { small: 1_500, large: 30, streams: 20, events: 150, gapMs: 5, firstWords: 400, idle: 500, slow: 1_000, slowEvents: 8, slowGapMs: 1_000 };
+export const FULL: Sizes = { small: 1_500, large: 30, streams: 20, events: 300, gapMs: 5, firstWords: 400, idle: 500, slow: 1_000, slowEvents: 8, slowGapMs: 1_000 };
 
 /** A round of the smoke test: a few of each, to see that they work. */
 export const TINY: Sizes = { small: 20, large: 1, streams: 3, events: 10, gapMs: 2, firstWords: 5, idle: 10, slow: 20, slowEvents: 3, slowGapMs: 20 };
