@@ -143,15 +143,6 @@ describe.skipIf(claude === null)('claude code 2.1.330 over ChatGPT sign-ins', ()
     expect(run.journal.map(({ status, outcome }) => [status, outcome])).toEqual([[200, 'ok'], [429, 'failed']]);
   });
 
-  test('the request\'s own fault is told in the upstream\'s words', async () => {
-    const fault = refuse(400, { error: { type: 'invalid_request_error', code: 'invalid_prompt', message: 'Not this prompt.', param: null } });
-    // It asks again with less and less of its own before it believes that.
-    const run = await runClaude(stage, Array.from({ length: 12 }, () => fault));
-    expect(run.code).toBe(1);
-    expect(resultOf(run)).toMatchObject({ is_error: true, api_error_status: 400, result: expect.stringContaining('Not this prompt.') });
-    expect(run.journal.every(({ status, attempts }) => status === 200 || (status === 400 && attempts.length === 1))).toBe(true);
-  });
-
   test('a user\'s own settings that point elsewhere are neither followed nor changed', async () => {
     const user = await stage.makeUser();
     const file = join(user.home, '.claude', 'settings.json');
@@ -173,6 +164,22 @@ describe.skipIf(claude === null)('claude code 2.1.330 over ChatGPT sign-ins', ()
     expect(kept.some((content) => Buffer.from(content, 'base64').toString('latin1').includes('sk-relay-'))).toBe(false);
   });
 
+});
+
+describe.skipIf(claude === null)('claude code 2.1.330 with a request that is at fault', () => {
+  test('is told so in the upstream\'s words', async () => {
+    const stage = await startTwoAccounts();
+    try {
+      const fault = refuse(400, { error: { type: 'invalid_request_error', code: 'invalid_prompt', message: 'Not this prompt.', param: null } });
+      // It asks again with less and less of its own before it believes that.
+      const run = await runClaude(stage, Array.from({ length: 12 }, () => fault));
+      expect(run.code).toBe(1);
+      expect(resultOf(run)).toMatchObject({ is_error: true, api_error_status: 400, result: expect.stringContaining('Not this prompt.') });
+      expect(run.journal.every(({ status, attempts }) => attempts.length === 1 && (status === 200 || status === 400))).toBe(true);
+    } finally {
+      await stage.close();
+    }
+  });
 });
 
 async function modelsOf(stage: TwoAccounts): Promise<readonly string[]> {
