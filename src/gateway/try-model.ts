@@ -51,6 +51,7 @@ export async function tryModel(journey: Journey, choice: ModelChoice, deps: TryM
   let bound: Bound | null = null;
   for (;;) {
     if (journey.signal.aborted) return { kind: 'abandoned' };
+    if (bound !== null && !isStillOpen(bound.account, deps)) bound = null;
     const result: TakeResult = bound === null
       ? await takeAccount(journey, choice, deps)
       : { kind: 'taken', taken: takeAgain(bound.account, journey, choice, deps) };
@@ -62,6 +63,12 @@ export async function tryModel(journey: Journey, choice: ModelChoice, deps: TryM
     if (tried.kind !== 'again') return tried;
     bound = tried.bound;
   }
+}
+
+/** Whether an account may still be asked: while a request waited to ask it again, it may have been suspended or taken away. */
+function isStillOpen({ id }: Account, { state }: TryModelDeps): boolean {
+  const known = state().accounts.find((account) => account.id === id);
+  return known !== undefined && known.needsLogin === null && !known.paused;
 }
 
 function nobodyError(journey: Journey, { candidates, wanted, sticky }: Chosen, { clock }: TryModelDeps): RelayError {
