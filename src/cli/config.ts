@@ -1,6 +1,5 @@
 import type { Command } from 'commander';
 
-import { configJsonSchema } from '../core/config.ts';
 import type { CommandContext } from './context.ts';
 
 /** Adds `relay config …`. */
@@ -30,6 +29,7 @@ export function registerConfig(program: Command, context: CommandContext): void 
       await setConfigValue(await openHome(context.home), key, readConfigArgument(text));
     });
   config.command('schema').description('the JSON Schema of config.json').action(async () => {
+    const { configJsonSchema } = await import('../core/config.ts');
     await context.stdout.write(`${JSON.stringify(configJsonSchema(), null, 2)}\n`);
   });
 }

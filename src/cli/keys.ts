@@ -5,7 +5,7 @@ import type { Config } from '../core/config.ts';
 import { CommandError, EXIT } from '../core/errors.ts';
 import { PROVIDER_KINDS } from '../core/provider-kind.ts';
 import type { ProviderKind, Wire } from '../core/provider-kind.ts';
-import { SEVERAL_ACCOUNTS_NOTICE } from '../control/accounts.ts';
+import { SEVERAL_ACCOUNTS_NOTICE } from '../control/several-accounts-notice.ts';
 import type { AccountTest, AddedAccount, Control } from '../control/control.ts';
 import { ControlError } from '../control/control.ts';
 import { accountCard, accountTable } from './account-words.ts';
