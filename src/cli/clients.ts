@@ -3,12 +3,12 @@ import type { Command } from 'commander';
 import type { Budget, EndpointScope } from '../core/client.ts';
 import { ENDPOINT_SCOPES } from '../core/client.ts';
 import { CommandError, EXIT } from '../core/errors.ts';
+import { parseDuration } from '../core/moment.ts';
 import { printable } from '../core/printable.ts';
 import type { ClientView, Control, IssuedKey } from '../control/control.ts';
 import { span } from '../tui/spans.ts';
 import type { Column } from '../tui/table.ts';
 import type { CommandContext } from './context.ts';
-import { parseDuration } from './moment.ts';
 import { lineText, tableLines } from './table.ts';
 
 /** The flags that set a client's boundaries, as given. */

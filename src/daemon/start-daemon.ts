@@ -48,6 +48,7 @@ import { createInFlight } from './in-flight.ts';
 import { createLatestTime } from './latest-time.ts';
 import { keepCurrent } from './keep-current.ts';
 import { keepRetention } from './keep-ledger.ts';
+import { openLedgerPort } from './ledger-port.ts';
 import type { Listeners } from './listen.ts';
 import { listenOnLoopback } from './listen.ts';
 import { removeMockAccounts, startMockProvider } from './mock-provider.ts';
@@ -178,6 +179,7 @@ async function openDoors(parts: Parts, { options, clientKey, closeMock, closeLog
       model, providers: [...new Set(accounts.map(({ provider }) => provider))],
     })),
     makeId,
+    ledger: openLedgerPort(parts, slots, options.clock),
     port,
     isDraining: () => draining,
     inFlight,

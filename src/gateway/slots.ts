@@ -22,6 +22,8 @@ export interface Slots {
   inUse(key: string): number;
   /** Over all keys. */
   readonly held: number;
+  /** Requests in line, over all keys. */
+  readonly waiting: number;
 }
 
 /** Slots with bounded lines; `limits` is asked at each call so that settings take effect at once. */
@@ -51,6 +53,9 @@ export function createSlots(clock: Clock, limits: () => QueueLimits): Slots {
 
   return {
     inUse: (key) => held.get(key) ?? 0,
+    get waiting() {
+      return waiting;
+    },
     get held() {
       return [...held.values()].reduce((sum, count) => sum + count, 0);
     },

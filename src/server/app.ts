@@ -1,6 +1,5 @@
 import type { IncomingMessage } from 'node:http';
 
-import type { HttpBindings } from '@hono/node-server';
 import { RESPONSE_ALREADY_SENT } from '@hono/node-server/utils/response';
 import type { Context } from 'hono';
 import { Hono } from 'hono';
@@ -14,6 +13,7 @@ import type { State } from '../core/state.ts';
 import type { EpochMs } from '../core/units.ts';
 import type { Gateway } from '../gateway/relayed-answer.ts';
 import type { StoredResponses } from '../gateway/stored-responses.ts';
+import type { AppEnv } from './app-env.ts';
 import { authenticate } from './client-auth.ts';
 import { checkDoor } from './door.ts';
 import { errorReply } from './error-reply.ts';
@@ -25,10 +25,12 @@ import { answerMessagesModel, answerMessagesModels } from './messages-models.ts'
 import { messagesErrorReply, speaksMessages } from './messages-reply.ts';
 import { countMessageTokens } from './messages-request.ts';
 import { serveRelayCall } from './relay-route.ts';
-import type { Reply } from './reply.ts';
 import { createReply } from './reply.ts';
 import type { ResponseAction } from './responses-route.ts';
 import { answerStoredResponse } from './responses-route.ts';
+import { requireScope, scopeRefusal } from './scope.ts';
+import type { LedgerPort } from './ledger-port.ts';
+import { addUsageRoutes } from './usage-api.ts';
 
 export interface AppDeps {
   readonly gateway: Gateway;
@@ -45,18 +47,15 @@ export interface AppDeps {
   /** The port the listener has. */
   readonly port: () => number;
   readonly isDraining: () => boolean;
+  /** What the usage routes and metrics tell. */
+  readonly ledger: LedgerPort;
   /** Calls being served, for the drain. */
   readonly inFlight: { begin(): () => void; readonly cut: AbortSignal };
 }
 
-interface Env {
-  Bindings: HttpBindings;
-  Variables: { reply: Reply; requestId: string; client: Client };
-}
-
 /** Relay's HTTP surface. Every route but `/healthz` needs a client key; nothing here manages anything. */
-export function createApp(deps: AppDeps): Hono<Env> {
-  const app = new Hono<Env>();
+export function createApp(deps: AppDeps): Hono<AppEnv> {
+  const app = new Hono<AppEnv>();
 
   app.use('*', async function door(context, next) {
     const requestId = deps.makeId('req');
@@ -80,7 +79,7 @@ export function createApp(deps: AppDeps): Hono<Env> {
     return next();
   });
 
-  const relay = (endpoint: RelayRequest['endpoint'], scope: EndpointScope) => async (context: Context<Env>) => {
+  const relay = (endpoint: RelayRequest['endpoint'], scope: EndpointScope) => async (context: Context<AppEnv>) => {
     const { requestId: id, client, reply } = context.var;
     const refusal = scopeRefusal(client, scope) ?? (deps.isDraining() ? drainingError() : null);
     const ended = deps.inFlight.begin();
@@ -107,7 +106,7 @@ export function createApp(deps: AppDeps): Hono<Env> {
         ? new RelayError('websocket_unavailable', 'The Responses WebSocket is not served here; use HTTP.')
         : new RelayError('method_not_allowed', `Use POST ${prefix}/responses.`);
     });
-    const stored = (action: ResponseAction) => (context: Context<Env>) => {
+    const stored = (action: ResponseAction) => (context: Context<AppEnv>) => {
       requireScope(context.var.client, 'responses');
       return answerStoredResponse(action, context, { client: context.var.client, responses: deps.responses });
     };
@@ -135,6 +134,8 @@ export function createApp(deps: AppDeps): Hono<Env> {
     return context.json({ input_tokens: countMessageTokens(json) });
   });
 
+  addUsageRoutes(app, deps);
+
   app.notFound((context) => {
     const { method, path } = context.req;
     return refuse(context, new RelayError('unknown_url', `Invalid URL (${method.slice(0, 20)} ${printable(path)})`));
@@ -155,18 +156,6 @@ export function unreadableReply(requestId: string): Response {
   });
 }
 
-/** Throws `insufficient_scope` unless the client may use this kind of endpoint. */
-function requireScope(client: Client, scope: EndpointScope): void {
-  const refusal = scopeRefusal(client, scope);
-  if (refusal !== null) throw refusal;
-}
-
-/** Why a client may not use this kind of endpoint; null where it may. */
-export function scopeRefusal(client: Client, scope: EndpointScope): RelayError | null {
-  if (client.endpoints.includes(scope)) return null;
-  return new RelayError('insufficient_scope', `Client "${client.name}" may not use ${scope} endpoints; relay clients set ${client.name} --endpoints … allows it.`);
-}
-
 /** The refusal of new work while what runs is finished. */
 export function drainingError(): RelayError {
   return new RelayError('draining', 'Relay is shutting down; try again when it is back.', { retryAfterSeconds: 5 });
@@ -179,7 +168,7 @@ function withHeaders(response: Response, headers: Headers): Response {
 }
 
 /** What is left of a refused upload is read and thrown away for a moment, so that the client gets to see the answer. */
-function refuse(context: Context<Env>, error: RelayError): Response {
+function refuse(context: Context<AppEnv>, error: RelayError): Response {
   const isMessages = speaksMessages(context.env.incoming);
   const { status, headers, body } = isMessages ? messagesErrorReply(error, context.var.requestId) : errorReply(error);
   for (const [name, value] of Object.entries(headers)) context.header(name, value);
@@ -188,7 +177,7 @@ function refuse(context: Context<Env>, error: RelayError): Response {
 }
 
 /** A preflight from a page that is not allowed grants nothing; from an allowed one, just what the API needs. */
-function answerPreflight(context: Context<Env>, isAllowed: boolean): Response {
+function answerPreflight(context: Context<AppEnv>, isAllowed: boolean): Response {
   if (!isAllowed) return refuse(context, new RelayError('method_not_allowed', 'OPTIONS is answered for origins in server.allowedOrigins only.'));
   context.header('access-control-allow-methods', 'GET, POST, DELETE');
   // SDKs send headers of their own making (x-stainless-…); the origin is trusted, so what it asks for is granted.

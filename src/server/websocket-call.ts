@@ -8,7 +8,7 @@ import type { Headers, RelayRequest } from '../core/relay-request.ts';
 import { SECOND_MS } from '../core/units.ts';
 import { expandPrevious } from '../wire/expand-input.ts';
 import type { AppDeps } from './app.ts';
-import { scopeRefusal } from './app.ts';
+import { scopeRefusal } from './scope.ts';
 import { authenticate } from './client-auth.ts';
 import { errorReply } from './error-reply.ts';
 import type { BodyAccount } from './read-body.ts';

@@ -5,7 +5,8 @@ import type { Duplex } from 'node:stream';
 import { WebSocket, WebSocketServer } from 'ws';
 
 import { RelayError } from '../core/errors.ts';
-import { drainingError, scopeRefusal } from './app.ts';
+import { drainingError } from './app.ts';
+import { scopeRefusal } from './scope.ts';
 import { authenticate } from './client-auth.ts';
 import { checkDoor } from './door.ts';
 import { errorReply } from './error-reply.ts';

@@ -3,6 +3,7 @@ import { join } from 'node:path';
 import type { CloseRecord, JournalLine, Outcome } from '../core/record.ts';
 import { DAY_MS } from '../core/units.ts';
 import type { EpochMs } from '../core/units.ts';
+import { errorCode } from './error-code.ts';
 import { homePaths } from './home.ts';
 import { asciiJson } from './journal-line.ts';
 import { mayClose, readCloseLine } from './ledger-line.ts';
@@ -54,6 +55,17 @@ const CLOCK_SLACK_MS = 2 * DAY_MS;
 
 /** Finished requests, streamed; `newest` first unless asked otherwise. Unreadable lines are passed over: `verify` names them. */
 export async function* queryRequests(home: string, query: RequestQuery = {}): AsyncGenerator<FoundRequest> {
+  for await (const { found } of scanRequests(home, query)) yield* found;
+}
+
+/** What one block of the journal held of a query, and where the next one begins. */
+interface ScannedBlock {
+  readonly found: readonly FoundRequest[];
+  readonly bytes: number;
+  readonly next: Cursor;
+}
+
+async function* scanRequests(home: string, query: RequestQuery): AsyncGenerator<ScannedBlock> {
   const folder = homePaths(home).journal;
   const extents = (await listExtents(folder)).filter((extent) => mayHold(extent, query));
   const after = parseCursor(query.after);
@@ -65,14 +77,24 @@ export async function* queryRequests(home: string, query: RequestQuery = {}): As
     const from = order === 0 && after ? after.offset : null;
     const path = join(folder, extent.name);
     const blocks = isOldestFirst ? linesOf(path, from ?? 0, extent.end) : readBackward(path, Math.min(from ?? extent.end, extent.end));
-    for await (const lines of blocks) {
-      for (const line of lines) {
+    const cursorOf = (line: SegmentLine): Cursor => `${extent.name}:${isOldestFirst ? line.end : line.offset}`;
+    for await (const lines of unlessPruned(blocks)) {
+      const found = lines.flatMap((line): FoundRequest[] => {
         const record = matches(line.bytes);
-        if (!record) continue;
-        const cursor = `${extent.name}:${isOldestFirst ? line.end : line.offset}`;
-        yield { line: record, text: line.bytes.toString('latin1'), cursor };
-      }
+        return record === null ? [] : [{ line: record, text: line.bytes.toString('latin1'), cursor: cursorOf(line) }];
+      });
+      const last = lines.at(-1);
+      if (last !== undefined) yield { found, bytes: lines.reduce((sum, { bytes }) => sum + bytes.length + 1, 0), next: cursorOf(last) };
     }
+  }
+}
+
+/** A segment that was pruned since it was listed has nothing more to say. */
+async function* unlessPruned(blocks: AsyncGenerator<readonly SegmentLine[]>): AsyncGenerator<readonly SegmentLine[]> {
+  try {
+    yield* blocks;
+  } catch (error) {
+    if (errorCode(error) !== 'ENOENT') throw error;
   }
 }
 
@@ -80,15 +102,27 @@ async function* linesOf(path: string, from: number, to: number): AsyncGenerator<
   for await (const { lines } of readForward(path, from, to)) yield lines;
 }
 
-/** One page of at most `limit` finished requests. */
-export async function pageRequests(home: string, query: RequestQuery, limit: number): Promise<RequestPage> {
+/** How long a page may be, and how much may be read for it. */
+export interface PageBounds {
+  readonly limit: number;
+  /** Past this the page ends, full or not, and says where to go on. Unbounded unless said. */
+  readonly mostBytes?: number;
+}
+
+/** One page of at most `limit` finished requests; `next` is null at the end of the journal. */
+export async function pageRequests(home: string, query: RequestQuery, { limit, mostBytes = Number.POSITIVE_INFINITY }: PageBounds): Promise<RequestPage> {
   const lines: JournalLine<CloseRecord>[] = [];
   let last: Cursor | null = null;
-  for await (const found of queryRequests(home, query)) {
-    // One more than asked for is there: the page before it has a next one.
-    if (lines.length === limit) return { lines, next: last };
-    lines.push(found.line);
-    last = found.cursor;
+  let read = 0;
+  for await (const block of scanRequests(home, query)) {
+    for (const found of block.found) {
+      // One more than asked for is there: the page before it has a next one.
+      if (lines.length === limit) return { lines, next: last };
+      lines.push(found.line);
+      last = found.cursor;
+    }
+    read += block.bytes;
+    if (read >= mostBytes) return { lines, next: block.next };
   }
   return { lines, next: null };
 }

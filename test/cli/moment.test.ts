@@ -1,7 +1,8 @@
 import * as fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 
-import { parseDuration, parseMoment } from '../../src/cli/moment.ts';
+import { parseMoment } from '../../src/cli/moment.ts';
+import { parseDuration } from '../../src/core/moment.ts';
 import { CommandError } from '../../src/core/errors.ts';
 
 const NOW = Date.UTC(2026, 10, 24, 14, 2, 11);

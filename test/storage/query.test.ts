@@ -80,12 +80,30 @@ describe('queries', () => {
       const seen: number[] = [];
       let after: string | null = null;
       do {
-        const page: Awaited<ReturnType<typeof pageRequests>> = await pageRequests(home, { order, ...(after !== null && { after }) }, limit);
+        const page: Awaited<ReturnType<typeof pageRequests>> = await pageRequests(home, { order, ...(after !== null && { after }) }, { limit });
         expect(page.lines.length).toBeLessThanOrEqual(limit);
         seen.push(...page.lines.map(({ id }) => Number(id.slice(4))));
         after = page.next;
       } while (after !== null);
       expect(seen).toEqual(order === 'oldest' ? all : all.toReversed());
+    }
+  });
+
+  test('a page reads no more than it may, and goes on where it stopped, whatever it found', async () => {
+    for (const order of ['newest', 'oldest'] as const) {
+      const seen: number[] = [];
+      let pages = 0;
+      let after: string | null = null;
+      do {
+        const query: RequestQuery = { order, errorsOnly: true, ...(after !== null && { after }) };
+        const page: Awaited<ReturnType<typeof pageRequests>> = await pageRequests(home, query, { limit: 100, mostBytes: 1 });
+        seen.push(...page.lines.map(({ id }) => Number(id.slice(4))));
+        after = page.next;
+        pages += 1;
+      } while (after !== null);
+      const failed = all.filter((index) => index % 7 === 0);
+      expect(seen).toEqual(order === 'oldest' ? failed : failed.toReversed());
+      expect(pages).toBeGreaterThan(3);
     }
   });
 
@@ -108,11 +126,11 @@ describe('queries', () => {
 
   test('a journal that grows does not move a page', async () => {
     const growing = await fourDays();
-    const first = await pageRequests(growing, {}, 10);
+    const first = await pageRequests(growing, {}, { limit: 10 });
     const journal = await openJournal(growing, { clock: fakeClock(NOON + 200 * HOUR), durability: 'process', log: keptLog() });
     await journal.append(closing('req_999'));
     await journal.close();
-    const second = await pageRequests(growing, { ...(first.next !== null && { after: first.next }) }, 1);
+    const second = await pageRequests(growing, { ...(first.next !== null && { after: first.next }) }, { limit: 1 });
     expect(second.lines[0]?.id).toBe('req_79');
   });
 
