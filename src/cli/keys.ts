@@ -113,10 +113,12 @@ export async function runAdd(name: string | null, options: AddOptions, context: 
   const kind = kindOf(provider, settings);
   if (options.wire !== undefined && options.wire !== 'chat' && options.wire !== 'responses') throw new CommandError(EXIT.usage, '--wire takes chat or responses');
   checkBaseUrl(options.baseUrl);
+  const priority = parsePriority(options.priority);
+  // Asked for last: nobody signs in for a command that could not have worked.
   const credential = await obtain({ provider, kind, options, settings }, context);
   const params = {
     name, provider, kind, credential, baseUrl: options.baseUrl ?? null, wire: options.wire ?? null,
-    priority: parsePriority(options.priority), acceptTerms: options.acceptTerms === true, verify: options.verify,
+    priority, acceptTerms: options.acceptTerms === true, verify: options.verify,
   };
   const added = await control.call('accounts.add', params).catch(async (error: unknown) => {
     if (!(error instanceof ControlError) || error.code !== 'terms') throw error;

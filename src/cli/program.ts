@@ -77,7 +77,17 @@ function inheritSettings(command: Command, parent: Command): void {
 
 const LONGEST_TIMER_MS = 2 ** 31 - 1;
 
-/** Runs the command line given, and sets the process's exit code. Errors end as one line on stderr, never as a stack. */
+/** Runs one command line in a context and gives its exit code. Errors end as one line on stderr, never as a stack. */
+export async function runProgram(args: readonly string[], context: CommandContext): Promise<ExitCode> {
+  try {
+    await createProgram(context).parseAsync([...args], { from: 'user' });
+    return context.signal.aborted ? EXIT.interrupted : EXIT.ok;
+  } catch (error) {
+    return report(error, context);
+  }
+}
+
+/** Runs the command line given as this process, and sets its exit code unless the command did. */
 export async function main(args: readonly string[]): Promise<void> {
   const interrupt = new AbortController();
   const onSignal = (): void => interrupt.abort();
@@ -86,10 +96,8 @@ export async function main(args: readonly string[]): Promise<void> {
   // The clock's timers keep no process alive, and a command may be waiting on nothing else.
   const alive = setInterval(() => {}, LONGEST_TIMER_MS);
   try {
-    await createProgram(context).parseAsync([...args], { from: 'user' });
-    if (interrupt.signal.aborted && process.exitCode === undefined) process.exitCode = EXIT.interrupted;
-  } catch (error) {
-    process.exitCode = await report(error, context);
+    const code = await runProgram(args, context);
+    if (code !== EXIT.ok) process.exitCode ??= code;
   } finally {
     clearInterval(alive);
   }
