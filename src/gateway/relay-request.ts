@@ -101,14 +101,18 @@ function journalableChoices(request: RelayRequest, deps: RelayDeps): Choices {
   return allowedChoices(request, deps);
 }
 
-/** Same-model accounts first, all of them; then the next model, if there is one. */
+/**
+ * Same-model accounts first, all of them; then the next model, if there is one. Where nobody serves any, the client is told of
+ * the first one that will be served again: a fallback that does not exist says nothing of what was asked for.
+ */
 async function tryChoices(journey: Journey, choices: Choices, deps: RelayDeps): Promise<ModelResult> {
-  let result: ModelResult | null = null;
+  const refused: Extract<ModelResult, { kind: 'nobody' }>[] = [];
   for (const choice of choices) {
-    result = await tryModel(journey, choice, deps);
+    const result = await tryModel(journey, choice, deps);
     if (result.kind !== 'nobody') return result;
+    refused.push(result);
   }
-  return result ?? { kind: 'abandoned' };
+  return refused.find(({ error }) => error.code !== 'model_not_found') ?? refused[0] ?? { kind: 'abandoned' };
 }
 
 function relayedAnswer(journey: Journey, { answer, use, leave, prepared }: Extract<ModelResult, { kind: 'open' }>, deps: RelayDeps): RelayedAnswer {

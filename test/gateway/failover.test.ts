@@ -174,3 +174,11 @@ test('another model serves where the user says so, once every account of the fir
   expect(answer.headers.get('x-relay-model')).toBe('gpt-6-luna');
   expect(await relay.line(answer.id)).toMatchObject({ model: { asked: SIGN_IN_MODEL, sent: 'gpt-6-luna' }, attempts: [{ model: SIGN_IN_MODEL }, { model: SIGN_IN_MODEL }, { model: 'gpt-6-luna', error: null }] });
 });
+
+test('where no model serves, the client is told of the one it asked for', async () => {
+  const relay = await serveInProcess({ config: { models: { fallbacks: { [SIGN_IN_MODEL]: ['gpt-6-luna'] } } } });
+  for (const name of ['a', 'b']) relay.upstream.script(name, [rateLimited({ retryAfter: '3600' }), failed(404, 'model_not_found', 'The model `gpt-6-luna` does not exist.')]);
+  const answer = await relay.ask('/v1/chat/completions', { body: chat('Say none') });
+  expectError(answer, 429, 'accounts_exhausted');
+  expect(answer.text).toContain('relay keys wake a');
+});
