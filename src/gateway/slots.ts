@@ -3,7 +3,7 @@ import type { Clock } from '../core/ports.ts';
 
 /** Bounds of a waiting line. */
 export interface QueueLimits {
-  /** Requests that may wait, over all keys. */
+  /** Requests that may wait, for each key. */
   readonly queue: number;
   readonly queueMs: number;
 }
@@ -66,7 +66,7 @@ export function createSlots(clock: Clock, limits: () => QueueLimits): Slots {
         return Promise.resolve(leaveOnce(key));
       }
       const { queue, queueMs } = limits();
-      if (waiting >= queue) return Promise.reject(full(limit));
+      if ((lines.get(key)?.length ?? 0) >= queue) return Promise.reject(full(limit));
       waiting += 1;
       return new Promise((resolve, reject) => {
         const line = lines.get(key) ?? [];
