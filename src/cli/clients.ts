@@ -1,6 +1,8 @@
 import type { Command } from 'commander';
 
-import type { Budget, EndpointScope } from '../core/client.ts';
+import { budgetWords } from '../accounting/budget-words.ts';
+import { formatDateTime } from '../core/amounts.ts';
+import type { EndpointScope } from '../core/client.ts';
 import { ENDPOINT_SCOPES } from '../core/client.ts';
 import { CommandError, EXIT } from '../core/errors.ts';
 import { parseDuration } from '../core/moment.ts';
@@ -9,6 +11,8 @@ import type { ClientView, Control, IssuedKey } from '../control/control.ts';
 import { span } from '../tui/spans.ts';
 import type { Column } from '../tui/table.ts';
 import type { CommandContext } from './context.ts';
+import { parseBudget, parseTokens } from './parse-budget.ts';
+import { ask } from './prompt.ts';
 import { lineText, tableLines } from './table.ts';
 
 /** The flags that set a client's boundaries, as given. */
@@ -28,6 +32,12 @@ export interface ClientOptions {
   readonly json?: boolean;
 }
 
+interface RotateOptions {
+  readonly grace: string;
+  readonly expires?: string;
+  readonly json?: boolean;
+}
+
 /** Adds `relay clients …`: keys for the programs that may use Relay. */
 export function registerClients(program: Command, context: CommandContext): void {
   const clients = program.command('clients').description('Keys for the programs that use Relay, with scopes, limits and budgets');
@@ -36,18 +46,22 @@ export function registerClients(program: Command, context: CommandContext): void
     await openControl(context, ({ control }) => work(control));
   };
 
-  boundaries(clients.command('add <name>').description('make a key for a client; it is shown once'))
+  boundaries(clients.command('add [name]').description('make a key for a client; it is shown once. Without a name it asks'))
     .option('--keep', 'also keep the key in the keychain, for relay clients token')
     .addHelpText('after', `
 Examples:
   $ relay clients add cline --models 'gpt-6-*' --budget 20usd/month
   $ relay clients add ci --env prod --tokens 5M/day --rpm 60 --expires 30d`)
-    .action((name: string, options: ClientOptions) => withControl(async (control) => {
-      await sayKey(await control.call('clients.add', { name, keep: options.keep === true, ...scopesOf(options, context) }), options.json === true, context);
-    }));
+    .action(async (name: string | undefined, options: ClientOptions) => {
+      const wanted = name === undefined ? await askForClient(options, context) : { name, options };
+      const params = { name: wanted.name, keep: options.keep === true, ...scopesOf(wanted.options, context) };
+      await withControl(async (control) => sayKey(await control.call('clients.add', params), options.json === true, context));
+    });
   boundaries(clients.command('set <name>').description('change a client\'s boundaries; what is not named stays'))
     .action((name: string, options: ClientOptions) => withControl(async (control) => {
-      const client = await control.call('clients.set', { name, ...scopesOf(options, context) });
+      const changes = scopesOf(options, context);
+      if (Object.keys(changes).length === 0) throw new CommandError(EXIT.usage, 'nothing to set; relay clients set --help shows what there is');
+      const client = await control.call('clients.set', { name, ...changes });
       await context.stdout.write(options.json ? `${JSON.stringify(client)}\n` : clientCard(client, context));
     }));
   clients.command('list').description('every client').option('--json', 'as JSON')
@@ -63,69 +77,59 @@ Examples:
       if (!client) throw new CommandError(EXIT.failed, `there is no client "${name}"; relay clients list shows them`);
       await context.stdout.write(json ? `${JSON.stringify(client)}\n` : clientCard(client, context));
     }));
-  clients.command('rotate <name>').description('make a client a new key').option('--grace <span>', 'how long the old key stays good', '0s').option('--json', 'as JSON')
-    .action((name: string, options: { readonly grace: string; readonly json?: boolean }) => withControl(async (control) => {
-      await sayKey(await control.call('clients.rotate', { name, graceMs: spanOf(options.grace, '--grace') }), options.json === true, context);
-    }));
+  clients.command('rotate <name>').description('make a client a new key').option('--grace <span>', 'how long the old key stays good', '0s')
+    .option('--expires <span>', '30d; the new key does not expire unless said').option('--json', 'as JSON')
+    .action(async (name: string, { grace, expires, json }: RotateOptions) => {
+      const params = { name, graceMs: spanOf(grace, '--grace'), ...(expires !== undefined && { expiresAt: expiryOf(expires, context) }) };
+      await withControl(async (control) => sayKey(await control.call('clients.rotate', params), json === true, context));
+    });
   clients.command('revoke <name>').description('end a client\'s key; what it runs now ends normally').option('--json', 'as JSON')
     .action((name: string, { json }: ClientOptions) => withControl(async (control) => {
       const client = await control.call('clients.revoke', { name });
       await context.stdout.write(json ? `${JSON.stringify(client)}\n` : `${name} revoked\n`);
     }));
-  clients.command('token <name>').description('print a client\'s key, if it was kept')
-    .action((name: string) => withControl(async (control) => {
+  clients.command('token <name>').description('print a client\'s key, if it was kept').option('--json', 'as JSON')
+    .action((name: string, { json }: ClientOptions) => withControl(async (control) => {
       const { key } = await control.call('clients.token', { name });
-      await context.stdout.write(`${key}\n`);
+      await context.stdout.write(json ? `${JSON.stringify({ name, key })}\n` : `${key}\n`);
     }));
 }
 
 function boundaries(command: Command): Command {
   const collect = (value: string, before: readonly string[] = []): readonly string[] => [...before, value];
   return command
-    .option('--member <name>', 'the person it belongs to').option('--project <name>', 'the project it works for').option('--env <name>', 'dev, prod, …')
+    .option('--member <name>', 'the person it belongs to; "none" for nobody').option('--project <name>', 'the project it works for').option('--env <name>', 'dev, prod, …')
     .option('--models <globs>', 'models it may use, comma-separated; "all" lifts the limit').option('--accounts <names>', 'accounts it may use; "all" lifts the limit')
     .option('--endpoints <names>', `of ${ENDPOINT_SCOPES.join(', ')}`)
-    .option('--budget <limit>', '20usd/month, 5usd-charged/day, 1000requests/day; may be repeated', collect)
+    .option('--budget <limit>', '20usd/month, 5usd-charged/day, 1000requests/day; may be repeated; "none" lifts them', collect)
     .option('--tokens <limit>', '5M/day', collect)
     .option('--concurrency <number>', 'requests at once; "none" lifts the limit').option('--rpm <number>', 'requests a minute; "none" lifts the limit')
     .option('--expires <span>', '30d; "never" lifts it').option('--json', 'as JSON');
 }
 
-function scopesOf(options: ClientOptions, { clock }: CommandContext) {
-  const budgets = [...(options.budget ?? []).map(parseBudget), ...(options.tokens ?? []).map((text) => parseTokens(text))];
+function scopesOf(options: ClientOptions, context: CommandContext) {
+  const given = options.budget ?? [];
+  const budgets = [...given.filter((text) => text !== 'none').map(parseBudget), ...(options.tokens ?? []).map(parseTokens)];
   return {
-    ...(options.member !== undefined && { member: options.member }),
-    ...(options.project !== undefined && { project: options.project }),
-    ...(options.env !== undefined && { env: options.env }),
+    ...(options.member !== undefined && { member: nameOrNone(options.member) }),
+    ...(options.project !== undefined && { project: nameOrNone(options.project) }),
+    ...(options.env !== undefined && { env: nameOrNone(options.env) }),
     ...(options.models !== undefined && { models: listOrAll(options.models) }),
     ...(options.accounts !== undefined && { accounts: listOrAll(options.accounts) }),
     ...(options.endpoints !== undefined && { endpoints: parseEndpoints(options.endpoints) }),
-    ...(budgets.length > 0 && { budgets }),
+    ...((given.length > 0 || budgets.length > 0) && { budgets }),
     ...(options.concurrency !== undefined && { concurrency: countOrNone(options.concurrency, '--concurrency') }),
     ...(options.rpm !== undefined && { requestsPerMinute: countOrNone(options.rpm, '--rpm') }),
-    ...(options.expires !== undefined && { expiresAt: options.expires === 'never' ? null : clock.now() + spanOf(options.expires, '--expires') }),
+    ...(options.expires !== undefined && { expiresAt: expiryOf(options.expires, context) }),
   };
 }
 
-const WINDOWS = ['hour', 'day', 'week', 'month'] as const;
-const SCALES: Readonly<Record<string, number>> = { '': 1, k: 1e3, m: 1e6, b: 1e9 };
-
-/** `20usd/month`, `5usd-charged/day`, `5M tokens/day`, `100requests/hour`. Throws a usage error that shows the form. */
-export function parseBudget(text: string): Budget {
-  const parts = /^(\d+(?:\.\d+)?)\s*([kmb]?)\s*(usd|usd-charged|tokens|requests)\/(hour|day|week|month)$/i.exec(text.trim());
-  const unit = parts?.[3]?.toLowerCase();
-  const window = WINDOWS.find((known) => known === parts?.[4]?.toLowerCase());
-  if (parts === null || window === undefined || (unit !== 'usd' && unit !== 'usd-charged' && unit !== 'tokens' && unit !== 'requests')) {
-    throw new CommandError(EXIT.usage, `"${text}" is no budget; write it like 20usd/month, 5M tokens/day or 100requests/hour`);
-  }
-  const amount = Number(parts[1]) * (SCALES[(parts[2] ?? '').toLowerCase()] ?? 1);
-  const limit = unit === 'usd' || unit === 'usd-charged' ? Math.round(amount * 1e9) : Math.round(amount);
-  if (limit <= 0) throw new CommandError(EXIT.usage, `"${text}" leaves nothing to spend`);
-  return { unit, limit, window };
+function nameOrNone(text: string): string | null {
+  return text === 'none' ? null : text;
 }
 
-function parseTokens(text: string): Budget {
-  return parseBudget(text.replace(/^(\d+(?:\.\d+)?\s*[kmbKMB]?)\s*(?:tokens)?\//, '$1tokens/'));
+function expiryOf(text: string, { clock }: CommandContext): number | null {
+  return text === 'never' ? null : clock.now() + spanOf(text, '--expires');
 }
 
 function listOrAll(text: string): string[] | null {
@@ -150,6 +154,16 @@ function spanOf(text: string, option: string): number {
   const ms = parseDuration(text);
   if (ms === null) throw new CommandError(EXIT.usage, `${option} "${text}" is no span of time; write it like 90s, 1h or 30d`);
   return ms;
+}
+
+/** Asks for the name, and for the two boundaries most clients get unless they were given. Throws a usage error without a terminal. */
+async function askForClient(options: ClientOptions, context: CommandContext): Promise<{ readonly name: string; readonly options: ClientOptions }> {
+  const name = await ask('Name of the client: ', context);
+  if (name === null) throw new CommandError(EXIT.usage, 'name the client: relay clients add NAME');
+  if (name === '') throw new CommandError(EXIT.usage, 'a client needs a name');
+  const models = options.models ?? (await ask('Models it may use, comma-separated (Enter for all): ', context)) ?? '';
+  const budget = options.budget ?? [(await ask('Budget, like 20usd/month (Enter for none): ', context)) ?? ''].filter((text) => text !== '');
+  return { name, options: { ...options, ...(models !== '' && { models }), ...(budget.length > 0 && { budget }) } };
 }
 
 async function sayKey(issued: IssuedKey, asJson: boolean, context: CommandContext): Promise<void> {
@@ -177,13 +191,14 @@ function clientTable(clients: readonly ClientView[], { stdout }: CommandContext)
   return tableLines(columns, clients, stdout).map((line) => lineText(line, stdout)).join('');
 }
 
-function clientCard(client: ClientView, { stdout }: CommandContext): string {
+function clientCard(client: ClientView, { stdout, timeZone }: CommandContext): string {
   const facts: readonly (readonly [string, string | null])[] = [
     ['key', client.revokedAt === null ? client.keys.map(({ tail }) => `…${tail}`).join(', ') : 'revoked'],
     ['member', client.member], ['project', client.project], ['env', client.env],
     ['models', client.models?.join(', ') ?? 'all'], ['accounts', client.accounts?.join(', ') ?? 'all'], ['endpoints', client.endpoints.join(', ')],
     ['budgets', client.budgets.length === 0 ? null : client.budgets.map(budgetWords).join(', ')],
     ['concurrency', client.concurrency === null ? null : String(client.concurrency)],
+    ['expires', expiryWords(client, timeZone)],
     ['rpm', client.requestsPerMinute === null ? null : String(client.requestsPerMinute)],
   ];
   return [
@@ -192,7 +207,8 @@ function clientCard(client: ClientView, { stdout }: CommandContext): string {
   ].join('');
 }
 
-function budgetWords({ unit, limit, window }: Budget): string {
-  const amount = unit === 'usd' || unit === 'usd-charged' ? limit / 1e9 : limit;
-  return `${amount}${unit}/${window}`;
+/** When the newest key ends; null when it does not. */
+function expiryWords({ keys, revokedAt }: ClientView, timeZone: string): string | null {
+  const expiresAt = keys[0]?.expiresAt ?? null;
+  return revokedAt !== null || expiresAt === null ? null : formatDateTime(expiresAt, timeZone);
 }

@@ -3,9 +3,11 @@ import type { StatusView } from '../core/views.ts';
 import type { Control, ControlResult } from '../control/control.ts';
 import type { ControlMethod, ControlParams } from '../core/control-messages.ts';
 import type { JsonObject } from '../core/json.ts';
+import { listBudgets } from '../control/budgets.ts';
 import { createControl } from '../control/create-control.ts';
 import { ControlError } from '../control/control.ts';
 import { modelViews, providerViews, servedModels } from '../daemon/control-reads.ts';
+import { standingInLedger } from '../daemon/ledger-reads.ts';
 import { answerWhy } from '../daemon/why.ts';
 import { priceReads, restorePrices } from '../daemon/price-reads.ts';
 import { openWorkshop } from '../daemon/workshop.ts';
@@ -116,6 +118,10 @@ export async function openControl(context: CommandContext, work: (access: Contro
       },
       stop: () => Promise.reject(new ControlError('not_running', 'Relay is not running.')),
       reload: () => Promise.resolve({ ok: true, message: 'Relay is not running; it reads its settings when it starts' }),
+      'budgets.list': () => ledger.withTotals((totals) => {
+        const now = context.clock.now();
+        return listBudgets(state.read(), (owned) => standingInLedger(totals, owned, now), now);
+      }),
       'models.list': () => Promise.resolve(modelViews(servedModels(state.read(), settings))),
       ...ledger.reads,
       ...priceReads({ home, state: () => state.read(), settings: () => settings, send: workshop.upstream.send, clock: context.clock }),

@@ -1,5 +1,6 @@
 import { join } from 'node:path';
 
+import type { Totals } from '../accounting/totals.ts';
 import { emptyTotals, foldRecord, parseTotals } from '../accounting/totals.ts';
 import type { Config } from '../core/config.ts';
 import type { Log } from '../core/ports.ts';
@@ -21,6 +22,8 @@ import type { CommandContext } from './context.ts';
 /** The ledger in its files, while no daemon writes them. */
 export interface OfflineLedger {
   view(): Promise<StatusView['ledger']>;
+  /** Runs `work` over totals that are up to date. */
+  readonly withTotals: <R>(work: (totals: Totals) => R) => Promise<R>;
   readonly reads: LedgerReads;
 }
 
@@ -29,7 +32,14 @@ const FOLDER = { empty: emptyTotals, fold: foldRecord, parse: parseTotals };
 
 /** The ledger of a home for one command; its files are read when they are asked for. */
 export function offlineLedger(home: string, { clock, env }: CommandContext, { settings, log }: { readonly settings: Config; readonly log: Log }): OfflineLedger {
+  const withTotals: OfflineLedger['withTotals'] = async (work) => {
+    const totals = await openTotals(home, FOLDER, { clock, log: SILENT });
+    const result = work(totals.read());
+    await totals.close();
+    return result;
+  };
   return {
+    withTotals,
     async view() {
       const head = await readHead(home);
       return { state: 'operational', head: head.h, seq: head.seq };
@@ -38,12 +48,7 @@ export function offlineLedger(home: string, { clock, env }: CommandContext, { se
       home,
       clock,
       settings: () => settings,
-      async withTotals(work) {
-        const totals = await openTotals(home, FOLDER, { clock, log: SILENT });
-        const result = work(totals.read());
-        await totals.close();
-        return result;
-      },
+      withTotals,
       async withLedger(work) {
         // Whoever writes the journal holds the home as a daemon does, so that none can start meanwhile.
         const claim = await claimControlSocket(await controlPath(home, env));

@@ -7,6 +7,7 @@ import { printable } from '../core/printable.ts';
 import { systemClock } from '../io/system-clock.ts';
 import type { CommandContext } from './context.ts';
 import { processContext } from './context.ts';
+import { registerBudgets } from './budgets.ts';
 import { registerClients } from './clients.ts';
 import { registerConfig } from './config.ts';
 import { registerKeys } from './keys.ts';
@@ -40,6 +41,7 @@ Examples:
   registerLifecycle(program, context);
   registerKeys(program, context);
   registerClients(program, context);
+  registerBudgets(program, context);
   registerModels(program, context);
   registerRun(program, context);
   registerUsage(program, async (options) => {

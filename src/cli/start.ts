@@ -1,5 +1,7 @@
-import { formatCountShort, formatDuration, formatMoney, formatTime } from '../core/amounts.ts';
+import { budgetAmount, budgetWords } from '../accounting/budget-words.ts';
+import { formatCountShort, formatDateTime, formatDuration, formatMoney, formatTime } from '../core/amounts.ts';
 import { CommandError, EXIT } from '../core/errors.ts';
+import type { BudgetMark } from '../core/ports.ts';
 import { printable } from '../core/printable.ts';
 import type { CloseRecord, JournalLine } from '../core/record.ts';
 import { SECOND_MS } from '../core/units.ts';
@@ -38,6 +40,7 @@ export async function runStart(options: StartOptions, context: CommandContext): 
   else await sayReady(daemon, options, context);
   const forget = options.json ? () => {} : daemon.live.subscribe((event) => {
     if (event.type === 'finish') void context.stderr.write(requestLine(event.record, context));
+    if (event.type === 'budget') void context.stderr.write(markLine(event.budget, context));
   });
   await stop.requested;
   if (!options.json) await context.stderr.write('\nrelay: finishing what runs; Ctrl-C again ends it at once\n');
@@ -109,6 +112,12 @@ async function sayReady(daemon: Daemon, options: StartOptions, { stderr }: Comma
     '',
   ];
   await stderr.write(`${lines.join('\n')}\n`);
+}
+
+/** A budget that has passed a mark, in one line. */
+function markLine({ owner, budget, spent, mark, resetsAt }: BudgetMark, { timeZone }: CommandContext): string {
+  const standing = mark === 100 ? 'is spent' : `has passed ${mark} %`;
+  return `relay: the budget of ${printable(owner)} ${standing}: ${budgetAmount(budget.unit, spent)} of ${budgetWords(budget)}, anew ${formatDateTime(resetsAt, timeZone)}\n`;
 }
 
 /** One finished request in one line. */

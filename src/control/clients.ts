@@ -54,12 +54,12 @@ export function clientHandlers(deps: ClientDeps): Pick<ControlHandlers, 'clients
       await replace(changed);
       return view(changed);
     },
-    async 'clients.rotate'({ name, graceMs }) {
+    async 'clients.rotate'({ name, graceMs, expiresAt = null }) {
       const client = find(name);
       const now = deps.clock.now();
-      const { key, stored } = mintKey(deps, null);
+      const { key, stored } = mintKey(deps, expiresAt);
       const old = client.keys.map((previous) => ({ ...previous, expiresAt: Math.min(previous.expiresAt ?? Infinity, now + graceMs) }));
-      const changed: Client = { ...client, keys: [stored, ...old.filter(({ expiresAt }) => expiresAt > now)] };
+      const changed: Client = { ...client, keys: [stored, ...old.filter((previous) => previous.expiresAt > now)] };
       const wasKept = await deps.credentials.getSecret(keptKeyName(client)).catch(() => null);
       if (wasKept !== null) await keep(changed, key, deps);
       await replace(changed);

@@ -1,7 +1,8 @@
-import type { Client, ClientKey } from '../core/client.ts';
+import type { Budget, Client, ClientKey } from '../core/client.ts';
 import type { ControlMethod, ControlParams } from '../core/control-messages.ts';
 import type { LiveRequest } from '../core/ports.ts';
 import type { CloseRecord, JournalLine } from '../core/record.ts';
+import type { SharedBudget } from '../core/state.ts';
 import type { EpochMs } from '../core/units.ts';
 import type { AccountView, PriceView, StatusView, UsageReport, WhyReport } from '../core/views.ts';
 
@@ -13,6 +14,16 @@ export interface ClientView extends Omit<Client, 'keys'> {
 /** A client key just made: the only moment at which it can be seen. */
 export interface IssuedKey extends ClientView {
   readonly key: string;
+}
+
+/** A budget and where it stands. Money is 1e-9 USD; `left` is what neither was spent nor is held by running requests. */
+export interface BudgetView extends Budget {
+  readonly of: 'client' | SharedBudget['of'];
+  readonly name: string;
+  readonly spent: number;
+  readonly reserved: number;
+  readonly left: number;
+  readonly resetsAt: EpochMs;
 }
 
 /** What a check of an account against its upstream gave. */
@@ -81,6 +92,10 @@ interface Results {
   'clients.rotate': IssuedKey;
   'clients.revoke': ClientView;
   'clients.token': { readonly key: string };
+  'budgets.list': readonly BudgetView[];
+  'budgets.set': SharedBudget;
+  /** Those that were removed. */
+  'budgets.remove': readonly SharedBudget[];
   'models.list': readonly ServedModel[];
   'usage.report': UsageReport;
   'requests.list': readonly JournalLine<CloseRecord>[];

@@ -2,17 +2,20 @@ import type { ControlMethod, ControlParams } from '../core/control-messages.ts';
 import { isControlMethod, parseControlParams } from '../core/control-messages.ts';
 import type { AccountDeps } from './accounts.ts';
 import { accountHandlers } from './accounts.ts';
+import { budgetHandlers } from './budgets.ts';
 import type { ClientDeps } from './clients.ts';
 import { clientHandlers } from './clients.ts';
 import type { Control, ControlHandlers, ControlResult } from './control.ts';
 import { ControlError } from './control.ts';
 
 /** Everything else a control answers, bound by whoever has it: the daemon, or a command on its own. */
-export type ControlReads = Omit<ControlHandlers, keyof ReturnType<typeof accountHandlers> | keyof ReturnType<typeof clientHandlers>>;
+export type ControlReads = Omit<
+  ControlHandlers, keyof ReturnType<typeof accountHandlers> | keyof ReturnType<typeof clientHandlers> | keyof ReturnType<typeof budgetHandlers>
+>;
 
 /** A control over this process's own state. */
 export function createControl(deps: AccountDeps & ClientDeps, reads: ControlReads): Control {
-  const handlers: ControlHandlers = { ...reads, ...accountHandlers(deps), ...clientHandlers(deps) };
+  const handlers: ControlHandlers = { ...reads, ...accountHandlers(deps), ...clientHandlers(deps), ...budgetHandlers(deps) };
   return { call: (method, params) => handlers[method](params) };
 }
 

@@ -4,11 +4,16 @@ import type { EpochMs, NanoUsd } from './units.ts';
 export const ENDPOINT_SCOPES = ['chat', 'responses', 'embeddings', 'models', 'usage'] as const;
 export type EndpointScope = (typeof ENDPOINT_SCOPES)[number];
 
+/** What a budget counts. */
+export const BUDGET_UNITS = ['usd', 'usd-charged', 'tokens', 'requests'] as const;
+/** How long a budget counts before it begins anew. */
+export const BUDGET_WINDOWS = ['hour', 'day', 'week', 'month'] as const;
+
 /** A limit over a window of UTC time, in one unit. `usd` is list price, `usd-charged` real money, both in 1e-9 USD. */
 export interface Budget {
-  readonly unit: 'usd' | 'usd-charged' | 'tokens' | 'requests';
+  readonly unit: (typeof BUDGET_UNITS)[number];
   readonly limit: NanoUsd | number;
-  readonly window: 'hour' | 'day' | 'week' | 'month';
+  readonly window: (typeof BUDGET_WINDOWS)[number];
 }
 
 /** A local program that may use Relay, and within which boundaries. The key itself is not here, only its digest. */

@@ -1,13 +1,15 @@
 import { z } from 'zod';
 
 import type { Credential } from './account.ts';
-import { ENDPOINT_SCOPES } from './client.ts';
+import { BUDGET_UNITS, BUDGET_WINDOWS, ENDPOINT_SCOPES } from './client.ts';
 import { PROVIDER_KINDS } from './provider-kind.ts';
 import { USAGE_DIMENSIONS } from './views.ts';
 
 const name = z.string().regex(/^[A-Za-z0-9][A-Za-z0-9._@-]{0,63}$/, 'a name is 1 to 64 letters, digits, dots, dashes, underscores or @');
 const label = z.string().min(1).max(64).regex(/^[^\p{Cc}\p{Cf}]+$/u, 'no control characters');
-const budget = z.object({ unit: z.enum(['usd', 'usd-charged', 'tokens', 'requests']), limit: z.number().positive(), window: z.enum(['hour', 'day', 'week', 'month']) });
+const budgetKind = z.object({ unit: z.enum(BUDGET_UNITS), window: z.enum(BUDGET_WINDOWS) });
+const budget = budgetKind.extend({ limit: z.number().positive() });
+const budgetOwner = { of: z.enum(['member', 'project']), name: label };
 const credential = z.discriminatedUnion('kind', [
   z.object({ kind: z.literal('api-key'), apiKey: z.string().min(1) }),
   z.object({
@@ -51,9 +53,12 @@ export const CONTROL_PARAMS = {
   'clients.list': z.object({}),
   'clients.add': z.object({ name, keep: z.boolean(), ...scopes }),
   'clients.set': z.object({ name, ...scopes }),
-  'clients.rotate': z.object({ name, graceMs: z.number().min(0) }),
+  'clients.rotate': z.object({ name, graceMs: z.number().min(0), expiresAt: z.number().nullable().optional() }),
   'clients.revoke': z.object({ name }),
   'clients.token': z.object({ name }),
+  'budgets.list': z.object({}),
+  'budgets.set': z.object({ ...budgetOwner, budget }),
+  'budgets.remove': z.object({ ...budgetOwner, like: budgetKind.nullable() }),
   'models.list': z.object({}),
   'usage.report': z.object({ since: z.number().nullable(), until: z.number().nullable(), by: z.array(z.enum(USAGE_DIMENSIONS)).readonly() }),
   'requests.list': z.object({

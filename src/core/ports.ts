@@ -1,5 +1,6 @@
 import type { Account, Credential } from './account.ts';
 import type { ByteSource, TransportFailure } from './byte-source.ts';
+import type { Budget } from './client.ts';
 import type { CloseRecord, JournalLine, JournalRecord } from './record.ts';
 import type { Headers } from './relay-request.ts';
 import type { State } from './state.ts';
@@ -143,11 +144,25 @@ export interface LiveView {
   /** `read` is called whenever somebody looks, so that a stream pays nothing while nobody does. */
   begin(id: string, read: () => LiveRequest): void;
   finish(id: string, record: JournalLine<CloseRecord>): void;
+  /** Tells that a budget has passed a mark. */
+  passedMark(budget: BudgetMark): void;
   subscribe(listener: (event: LiveEvent) => void): () => void;
 }
 export type LiveEvent =
   | { readonly type: 'begin' | 'progress'; readonly request: LiveRequest }
-  | { readonly type: 'finish'; readonly record: JournalLine<CloseRecord> };
+  | { readonly type: 'finish'; readonly record: JournalLine<CloseRecord> }
+  | { readonly type: 'budget'; readonly budget: BudgetMark };
+
+/** A budget that has passed a mark. Money is 1e-9 USD. */
+export interface BudgetMark {
+  /** For people: `client aider`, `project web`. */
+  readonly owner: string;
+  readonly budget: Budget;
+  readonly spent: number;
+  /** Per cent of the limit. */
+  readonly mark: 80 | 100;
+  readonly resetsAt: EpochMs;
+}
 
 /** An account together with its secret, handed to an adapter for one call. */
 export interface SignedIn {

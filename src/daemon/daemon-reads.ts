@@ -1,6 +1,9 @@
+import type { Spend } from '../accounting/budget.ts';
+import type { OwnedLine } from '../accounting/budget-lines.ts';
 import type { Clock } from '../core/ports.ts';
 import { MINUTE_MS } from '../core/units.ts';
 import type { StatusView } from '../core/views.ts';
+import { listBudgets } from '../control/budgets.ts';
 import type { ControlReads } from '../control/create-control.ts';
 import { modelViews, providerViews, servedModels } from './control-reads.ts';
 import { ledgerReads } from './ledger-reads.ts';
@@ -15,6 +18,8 @@ export interface DaemonFacts {
   readonly clock: Clock;
   readonly state: () => 'running' | 'draining';
   readonly stop: () => void;
+  /** Where a budget stands, with what running requests hold. */
+  readonly standing: (owned: OwnedLine) => Spend;
 }
 
 /** Everything a control answers out of a running daemon. */
@@ -46,6 +51,7 @@ export function daemonReads(parts: Parts, facts: DaemonFacts): ControlReads {
       const result = await settings.reload();
       return result.outcome === 'invalid' ? { ok: false, message: result.message } : { ok: true, message: result.outcome };
     },
+    'budgets.list': async () => listBudgets(state.read(), facts.standing, facts.clock.now()),
     'models.list': async () => modelViews(servedModels(state.read(), settings.current())),
     ...ledgerReads({
       home, clock: facts.clock, settings: settings.current,

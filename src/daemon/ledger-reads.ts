@@ -1,8 +1,12 @@
 import type { Totals } from '../accounting/totals.ts';
-import { reportUsage } from '../accounting/usage-report.ts';
+import type { Spend } from '../accounting/budget.ts';
+import type { OwnedLine } from '../accounting/budget-lines.ts';
+import { windowStart } from '../accounting/budget-window.ts';
+import { reportUsage, spentSince } from '../accounting/usage-report.ts';
 import type { Config } from '../core/config.ts';
 import type { Clock } from '../core/ports.ts';
 import { StorageError } from '../core/ports.ts';
+import type { EpochMs } from '../core/units.ts';
 import type { UsageQuery, UsageReport } from '../core/views.ts';
 import { ControlError } from '../control/control.ts';
 import type { ControlReads } from '../control/create-control.ts';
@@ -40,6 +44,12 @@ export function ledgerReads({ home, clock, settings, withTotals, withLedger }: L
 /** The usage report that every surface shows: with what subscriptions are worth, where the settings say what they cost. */
 export function reportLedger(totals: Totals, query: UsageQuery, { settings, clock }: { readonly settings: Config; readonly clock: Clock }): UsageReport {
   return reportUsage(totals, { ...query, plans: { prices: settings.plans, now: clock.now() } });
+}
+
+/** Where a budget stands by the ledger alone: nothing runs, so nothing is reserved. */
+export function standingInLedger(totals: Totals, { line, owner }: OwnedLine, now: EpochMs): Spend {
+  const start = windowStart(line.budget.window, now);
+  return { windowStart: start, spent: spentSince(totals, start, owner)[line.budget.unit], reserved: 0 };
 }
 
 /** Newest first, at most `limit`, older than line `before`. */

@@ -13,6 +13,7 @@ import type { Config } from '../core/config.ts';
 import type { Control } from '../control/control.ts';
 import { createControl, handleControlMessage } from '../control/create-control.ts';
 import { ensureDefaultClient } from '../control/clients.ts';
+import type { Admission } from '../gateway/admission.ts';
 import { createAdmission } from '../gateway/admission.ts';
 import type { AnswerMemory } from '../gateway/answer-memory.ts';
 import { createAnswerMemory } from '../gateway/answer-memory.ts';
@@ -41,6 +42,7 @@ import { openLedger } from '../storage/ledger.ts';
 import { processLock } from '../storage/lock.ts';
 import { openState } from '../storage/state-file.ts';
 import { claimHome } from './claim-home.ts';
+import { createBudgetNotices } from './budget-notices.ts';
 import { modelsForClient, servedModels } from './control-reads.ts';
 import { daemonReads } from './daemon-reads.ts';
 import { openLog } from './open-log.ts';
@@ -165,9 +167,10 @@ async function openDoors(parts: Parts, { options, clientKey, closeMock, closeLog
   const makeId = (prefix: string): string => `${prefix}_${Buffer.from(options.random.bytes(12)).toString('hex')}`;
   const slots = createSlots(options.clock, () => settings.current().limits);
   const answers = createAnswerMemory({ clock: options.clock, digest: (text) => createHash('sha256').update(text).digest('hex') });
+  const admission = openAdmission(parts, slots, options.clock);
   const memory = createBodyMemory(() => settings.current().limits.inflightBodyMb * 1_048_576);
   const app: AppDeps = {
-    gateway: openGateway(parts, { slots, answers }, options),
+    gateway: openGateway(parts, { admission, answers }, options),
     responses: createStoredResponses({ ...workshop.catalogue, answers, state: () => state.read() }),
     clock: options.clock,
     latest: createLatestTime(state, options.clock),
@@ -190,7 +193,7 @@ async function openDoors(parts: Parts, { options, clientKey, closeMock, closeLog
   const url = `http://127.0.0.1:${listeners.port}`;
   const removed = (accountId: string): void => sticky.sessions.forgetAccount(accountId);
   const control = createControl({ ...workshop.control, removed }, daemonReads(parts, {
-    url, version: options.version, clock: options.clock, state: () => (draining ? 'draining' : 'running'), stop: options.onStop,
+    url, version: options.version, clock: options.clock, state: () => (draining ? 'draining' : 'running'), stop: options.onStop, standing: admission.standing,
   }));
   serveControl(parts.claim, {
     call: (method, params) => handleControlMessage(control, method, params),
@@ -248,12 +251,21 @@ function memoryLimits({ server, limits }: Config): MemoryLimits {
   return { connectionBytes: server.maxBodyMb * 1_048_576, totalBytes: limits.inflightBodyMb * 1_048_576 };
 }
 
+function openAdmission({ state, ledger, live, log, settings }: Parts, slots: Slots, clock: Clock): Admission {
+  return createAdmission({
+    clock, slots,
+    sharedBudgets: () => state.read().budgets,
+    spentSince: (owner, since) => spentSince(ledger.totals.read(), since, owner),
+    booked: createBudgetNotices({ clock, live, log, settings: settings.current }),
+  });
+}
+
 interface GatewayParts {
-  readonly slots: Slots;
+  readonly admission: Admission;
   readonly answers: AnswerMemory;
 }
 
-function openGateway(parts: Parts, { slots, answers }: GatewayParts, { clock, random, version }: DaemonOptions): Gateway {
+function openGateway(parts: Parts, { admission, answers }: GatewayParts, { clock, random, version }: DaemonOptions): Gateway {
   const { state, settings, ledger, workshop, live, log, sticky } = parts;
   const config = (): Config => settings.current();
   return createGateway({
@@ -275,11 +287,7 @@ function openGateway(parts: Parts, { slots, answers }: GatewayParts, { clock, ra
     retries: createRetryMeter(clock, () => config().retry.budgetPercent),
     storageState: () => ledger.journal.state,
     ticket: { clock, journal: ledger.journal, live, log, meter: (metered) => meterRequest(metered, config()) },
-    admission: createAdmission({
-      clock, slots,
-      sharedBudgets: () => state.read().budgets,
-      spentSince: (owner, since) => spentSince(ledger.totals.read(), since, owner),
-    }),
+    admission,
   });
 }
 

@@ -1,5 +1,7 @@
-import { amountsOf, admit, budgetId, EMPTY_BOOK, release, restoreSpend, settle } from '../accounting/budget.ts';
-import type { BudgetLine, BudgetRefusal, SpentAmounts } from '../accounting/budget.ts';
+import { amountsOf, admit, EMPTY_BOOK, release, restoreSpend, settle, spendNow } from '../accounting/budget.ts';
+import type { BudgetRefusal, Spend, SpentAmounts } from '../accounting/budget.ts';
+import type { BudgetOwner, OwnedLine } from '../accounting/budget-lines.ts';
+import { linesOf } from '../accounting/budget-lines.ts';
 import { windowStart } from '../accounting/budget-window.ts';
 import type { OutputHabit } from '../accounting/output-habit.ts';
 import { estimateReservation, learnOutput } from '../accounting/output-habit.ts';
@@ -20,10 +22,9 @@ export interface AdmissionDeps {
   readonly sharedBudgets: () => readonly SharedBudget[];
   /** What the ledger says was spent on a budget's owner since a moment. */
   readonly spentSince: (owner: BudgetOwner, since: EpochMs) => SpentAmounts;
+  /** Told each time something was booked on a budget. */
+  readonly booked: (owned: OwnedLine, spend: Spend) => void;
 }
-
-/** Whose requests a budget counts. */
-export type BudgetOwner = { readonly client: string } | { readonly member: string } | { readonly project: string };
 
 /** A request that was let in: what it holds until it is over. */
 export interface Lease {
@@ -45,6 +46,8 @@ export interface AdmissionRequest {
 export interface Admission {
   /** Resolves with a lease, or throws `rate_limit_exceeded`, `concurrency_limit` or `budget_exceeded`. */
   enter(wanted: AdmissionRequest, signal: AbortSignal): Promise<Lease>;
+  /** Where a budget stands now. */
+  standing(owned: OwnedLine): Spend;
 }
 
 const DEFAULT_CONCURRENCY = 64;
@@ -55,15 +58,11 @@ export function createAdmission(deps: AdmissionDeps): Admission {
   const habits = new Map<string, OutputHabit>();
   const minutes = new Map<string, EpochMs[]>();
 
-  const linesOf = (client: Client): readonly { readonly line: BudgetLine; readonly owner: BudgetOwner }[] => [
-    ...client.budgets.map((budget) => ({
-      line: { id: budgetId('client', client.name, budget), owner: `client ${client.name}`, budget }, owner: { client: client.name },
-    })),
-    ...deps.sharedBudgets().filter(({ of, name }) => client[of] === name).map(({ of, name, budget }) => ({
-      line: { id: budgetId(of, name, budget), owner: `${of} ${name}`, budget },
-      owner: of === 'member' ? { member: name } : { project: name },
-    })),
-  ];
+  const standing = ({ line, owner }: OwnedLine): Spend => {
+    const now = deps.clock.now();
+    if (!Object.hasOwn(book, line.id)) book = restoreSpend(book, line, deps.spentSince(owner, windowStart(line.budget.window, now)), now);
+    return spendNow(book, line, now);
+  };
 
   const checkRate = (client: Client, now: EpochMs): void => {
     if (client.requestsPerMinute === null) return;
@@ -77,42 +76,49 @@ export function createAdmission(deps: AdmissionDeps): Admission {
     minutes.set(client.id, [...recent, now]);
   };
 
+  /** Reserves in every budget the request stands under. Throws `budget_exceeded`. */
+  const hold = ({ request, model, price }: AdmissionRequest, leave: () => void): Lease => {
+    const now = deps.clock.now();
+    const habitKey = `${request.client.id} ${model}`;
+    const lines = linesOf(request.client, deps.sharedBudgets());
+    for (const owned of lines) standing(owned);
+    const tokens = estimateReservation({
+      inputBytes: request.bytes.length, outputCap: askedOutput(request), choices: numberAt(request.body, 'n') ?? 1, habit: habits.get(habitKey) ?? null,
+    });
+    const admitted = admit(book, lines.map(({ line }) => line), amountsOf(tokens, price(tokens)), now);
+    if (!admitted.ok) throw overBudget(admitted.refusal, now);
+    book = admitted.book;
+    let ended = false;
+    return {
+      reserved: lines.length > 0 ? tokens : null,
+      end(record) {
+        if (ended) return;
+        ended = true;
+        leave();
+        const at = deps.clock.now();
+        const served = record.outcome === 'ok' || record.outcome === 'incomplete';
+        book = served || record.tokens !== null
+          ? settle(book, admitted.reservation, amountsOf(record.tokens, record.cost), at)
+          : release(book, admitted.reservation, at);
+        if (served && record.tokens !== null) habits.set(habitKey, learnOutput(habits.get(habitKey) ?? null, record.tokens.output));
+        for (const owned of lines) deps.booked(owned, standing(owned));
+      },
+    };
+  };
+
   return {
     async enter({ request, model, price }, signal) {
       const { client } = request;
       checkRate(client, deps.clock.now());
       const leave = await deps.slots.enter(`client:${client.id}`, client.concurrency ?? DEFAULT_CONCURRENCY, signal);
-      const now = deps.clock.now();
-      const habitKey = `${client.id} ${model}`;
-      const lines = linesOf(client);
-      for (const { line, owner } of lines) {
-        if (!Object.hasOwn(book, line.id)) book = restoreSpend(book, line, deps.spentSince(owner, windowStart(line.budget.window, now)), now);
-      }
-      const tokens = estimateReservation({
-        inputBytes: request.bytes.length, outputCap: askedOutput(request), choices: numberAt(request.body, 'n') ?? 1, habit: habits.get(habitKey) ?? null,
-      });
-      const admitted = admit(book, lines.map(({ line }) => line), amountsOf(tokens, price(tokens)), now);
-      if (!admitted.ok) {
+      try {
+        return hold({ request, model, price }, leave);
+      } catch (error) {
         leave();
-        throw overBudget(admitted.refusal, now);
+        throw error;
       }
-      book = admitted.book;
-      let ended = false;
-      return {
-        reserved: lines.length > 0 ? tokens : null,
-        end(record) {
-          if (ended) return;
-          ended = true;
-          leave();
-          const at = deps.clock.now();
-          const served = record.outcome === 'ok' || record.outcome === 'incomplete';
-          book = served || record.tokens !== null
-            ? settle(book, admitted.reservation, amountsOf(record.tokens, record.cost), at)
-            : release(book, admitted.reservation, at);
-          if (served && record.tokens !== null) habits.set(habitKey, learnOutput(habits.get(habitKey) ?? null, record.tokens.output));
-        },
-      };
     },
+    standing,
   };
 }
 

@@ -17,6 +17,7 @@ export function createLiveView(): LiveView {
       running.delete(id);
       tell({ type: 'finish', record });
     },
+    passedMark: (budget) => tell({ type: 'budget', budget }),
     subscribe(listener) {
       listeners.add(listener);
       return () => listeners.delete(listener);

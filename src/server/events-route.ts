@@ -110,10 +110,19 @@ function createOutlet(reply: Reply, onCut: () => void): { write(frame: string): 
 }
 
 function mayHear(seer: Seer, event: LiveEvent): boolean {
-  return seer.sees === 'all' || (event.type === 'finish' ? event.record.client : event.request.client) === seer.client;
+  if (seer.sees === 'all') return true;
+  if (event.type === 'budget') return false;
+  return (event.type === 'finish' ? event.record.client : event.request.client) === seer.client;
 }
 
 function frameOf(event: LiveEvent): string {
-  const data = event.type === 'finish' ? event.record : event.request;
-  return `event: ${event.type}\ndata: ${JSON.stringify(data)}\n\n`;
+  return `event: ${event.type}\ndata: ${JSON.stringify(dataOf(event))}\n\n`;
+}
+
+function dataOf(event: LiveEvent) {
+  switch (event.type) {
+    case 'finish': return event.record;
+    case 'budget': return event.budget;
+    default: return event.request;
+  }
 }

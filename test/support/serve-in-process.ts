@@ -102,10 +102,14 @@ export interface Answer {
 }
 
 /** Two ChatGPT sign-ins. */
-export const TWO_SIGN_INS: readonly ServedAccountSpec[] = [{ name: 'a', kind: 'chatgpt', plan: 'plus' }, { name: 'b', kind: 'chatgpt', plan: 'pro' }];
+export const TWO_SIGN_INS: readonly ServedAccountSpec[] = [
+  { name: 'a', kind: 'chatgpt', plan: 'plus' },
+  { name: 'b', kind: 'chatgpt', plan: 'pro' },
+];
 /** Two keys at a server that speaks chat only. */
 export const TWO_CHAT_KEYS: readonly ServedAccountSpec[] = [
-  { name: 'a', kind: 'api-key', apiKey: 'sk-upstream-first', provider: 'chatty' }, { name: 'b', kind: 'api-key', apiKey: 'sk-upstream-second', provider: 'chatty' },
+  { name: 'a', kind: 'api-key', apiKey: 'sk-upstream-first', provider: 'chatty' },
+  { name: 'b', kind: 'api-key', apiKey: 'sk-upstream-second', provider: 'chatty' },
 ];
 /** Two keys of the platform, which speaks both wires. */
 export const TWO_PLATFORM_KEYS: readonly ServedAccountSpec[] = TWO_CHAT_KEYS.map((account) => ({ ...account, provider: 'openai' }));
@@ -152,14 +156,28 @@ export async function runOn<T>(clock: FakeClock, work: Promise<T>, stepMs = 1_00
 
 async function serve(options: ServeOptions, clock: Clock, settle: <T>(work: Promise<T>) => Promise<T>): Promise<ServedRelay> {
   const ahead: Clock = { now: () => clock.now() + (options.upstreamAheadMs ?? 0), after: (ms, callback) => clock.after(ms, callback) };
-  const upstream = await startMockUpstream({ random: seededRandom(3), accounts: options.accounts ?? TWO_SIGN_INS, clock: ahead, ...options.upstream });
+  const upstream = await startMockUpstream({
+    random: seededRandom(3),
+    accounts: options.accounts ?? TWO_SIGN_INS,
+    clock: ahead,
+    ...options.upstream,
+  });
   const home = await mkdtemp(join(tmpdir(), 'relay-served-'));
   await writeFile(join(home, 'config.json'), JSON.stringify(settingsFor(upstream, options.config)), { mode: 0o600 });
   const credentials = options.credentials ?? createMemoryStore();
   let log = '';
   const daemon = await startDaemon({
-    home, port: 0, withMock: false, clock, random: seededRandom(11), env: {}, prompt: null, version: '0.0.0-test', credentials,
-    mirrorLog: (line) => (log += line), onStop: () => {},
+    home,
+    port: 0,
+    withMock: false,
+    clock,
+    random: seededRandom(11),
+    env: {},
+    prompt: null,
+    version: '0.0.0-test',
+    credentials,
+    mirrorLog: (line) => (log += line),
+    onStop: () => {},
   });
   const key = daemon.clientKey ?? '';
   const secrets = new Set([key]);
@@ -185,7 +203,10 @@ async function serve(options: ServeOptions, clock: Clock, settle: <T>(work: Prom
     return (await Promise.all(names.map((name) => readFile(join(folder, name), 'utf8')))).join('');
   };
   const journal = async (): Promise<readonly JournalLine<CloseRecord>[]> => {
-    const lines: readonly JournalLine<CloseRecord>[] = (await journalText()).split('\n').filter((text) => text !== '').map((text) => JSON.parse(text));
+    const lines: readonly JournalLine<CloseRecord>[] = (await journalText())
+      .split('\n')
+      .filter((text) => text !== '')
+      .map((text) => JSON.parse(text));
     return lines.filter(({ k }) => k === 'close');
   };
   const held = (): number => Object.values(daemon.held()).reduce((sum, part) => sum + part, 0) + daemon.live.running().length;
@@ -195,20 +216,40 @@ async function serve(options: ServeOptions, clock: Clock, settle: <T>(work: Prom
     try {
       // Calls a test left unread are ended as a drain ends them; then nothing may be held any more.
       await settle(daemon.drain(0));
-      expect({ ...daemon.held(), running: daemon.live.running().length }).toEqual({ calls: 0, clientSlots: 0, accountSlots: 0, bodyBytes: 0, running: 0 });
+      expect({ ...daemon.held(), running: daemon.live.running().length }).toEqual({
+        calls: 0,
+        clientSlots: 0,
+        accountSlots: 0,
+        bodyBytes: 0,
+        running: 0,
+      });
       const ids = (await journal()).map(({ id }) => id);
-      expect(ids.filter((id, place) => ids.indexOf(id) !== place), 'ids with two closing lines').toEqual([]);
+      expect(
+        ids.filter((id, place) => ids.indexOf(id) !== place),
+        'ids with two closing lines',
+      ).toEqual([]);
       const state = await readFile(join(home, 'state.json'), 'utf8');
       noteSecrets(upstream, secrets);
       const written = [log, await journalText(), state, ...answers].join('\n');
-      expect([...secrets].filter((secret) => secret !== '' && written.includes(secret)), 'secrets that were written').toEqual([]);
+      expect(
+        [...secrets].filter((secret) => secret !== '' && written.includes(secret)),
+        'secrets that were written',
+      ).toEqual([]);
     } finally {
       await upstream.close();
       await rm(home, { recursive: true, force: true });
     }
   };
   const relay: ServedRelay = {
-    url: daemon.url, port: Number(new URL(daemon.url).port), home, key, daemon, upstream, credentials, call, journal,
+    url: daemon.url,
+    port: Number(new URL(daemon.url).port),
+    home,
+    key,
+    daemon,
+    upstream,
+    credentials,
+    call,
+    journal,
     ask(path, asked) {
       const read = async (): Promise<Answer> => {
         const answer = await readAnswer(await within(call(path, asked), `the answer to ${path}`, 10_000));
@@ -221,8 +262,11 @@ async function serve(options: ServeOptions, clock: Clock, settle: <T>(work: Prom
       return asking;
     },
     line: (id) => waitFor(async () => (await journal()).find((record) => record.id === id), `the journal's line of ${id}`),
-    sent: (name) => upstream.calls.filter(({ path, method, account }) =>
-      method === 'POST' && /\/(responses|chat\/completions)/.test(path) && (name === undefined || account === name)),
+    sent: (name) =>
+      upstream.calls.filter(
+        ({ path, method, account }) =>
+          method === 'POST' && /\/(responses|chat\/completions)/.test(path) && (name === undefined || account === name),
+      ),
     async account(name) {
       const found = (await daemon.control.call('accounts.list', {})).find((view) => view.name === name);
       if (found === undefined) throw new Error(`there is no account ${name}`);
@@ -247,6 +291,7 @@ function settingsFor(upstream: MockUpstream, config: ServeOptions['config'] = {}
   const { providers, ...rest } = config;
   return {
     keychain: 'memory',
+    notify: { desktop: false },
     ...rest,
     providers: {
       chatgpt: { kind: 'chatgpt', baseUrl: upstream.chatgptBaseUrl, authUrl: upstream.authOrigin },
@@ -260,11 +305,23 @@ function settingsFor(upstream: MockUpstream, config: ServeOptions['config'] = {}
 const USUAL_PROVIDER = { chatgpt: 'chatgpt', 'api-key': 'openai', open: 'mock' } as const;
 const KINDS = { chatgpt: 'chatgpt', openai: 'openai', chatty: 'compatible', mock: 'mock' } as const;
 
-async function addAccounts(daemon: Daemon, upstream: MockUpstream, accounts: readonly ServedAccountSpec[], secrets: Set<string>): Promise<void> {
+async function addAccounts(
+  daemon: Daemon,
+  upstream: MockUpstream,
+  accounts: readonly ServedAccountSpec[],
+  secrets: Set<string>,
+): Promise<void> {
   for (const [place, { name, kind, baseUrl, provider = USUAL_PROVIDER[kind] }] of accounts.entries()) {
     await daemon.control.call('accounts.add', {
-      name, provider, kind: KINDS[provider], credential: upstream.account(name).credential, wire: null, priority: place + 1,
-      baseUrl: baseUrl ?? (provider === 'mock' ? upstream.platformBaseUrl : null), acceptTerms: true, verify: baseUrl === undefined,
+      name,
+      provider,
+      kind: KINDS[provider],
+      credential: upstream.account(name).credential,
+      wire: null,
+      priority: place + 1,
+      baseUrl: baseUrl ?? (provider === 'mock' ? upstream.platformBaseUrl : null),
+      acceptTerms: true,
+      verify: baseUrl === undefined,
     });
   }
   noteSecrets(upstream, secrets);
@@ -274,7 +331,8 @@ async function addAccounts(daemon: Daemon, upstream: MockUpstream, accounts: rea
 function noteSecrets(upstream: MockUpstream, secrets: Set<string>): void {
   for (const { credential } of upstream.accounts.values()) {
     if (credential.kind === 'api-key') secrets.add(credential.apiKey);
-    if (credential.kind === 'oauth') for (const secret of [credential.accessToken, credential.refreshToken ?? '', credential.idToken ?? '']) secrets.add(secret);
+    if (credential.kind === 'oauth')
+      for (const secret of [credential.accessToken, credential.refreshToken ?? '', credential.idToken ?? '']) secrets.add(secret);
   }
 }
 
@@ -291,7 +349,15 @@ async function readAnswer(response: Response): Promise<Answer> {
   };
   await within(read(), 'the body', 10_000);
   const json = parseJsonObject(text);
-  return { status: response.status, headers: response.headers, id: response.headers.get('x-request-id'), text, json, error: objectAt(json, 'error'), broken };
+  return {
+    status: response.status,
+    headers: response.headers,
+    id: response.headers.get('x-request-id'),
+    text,
+    json,
+    error: objectAt(json, 'error'),
+    broken,
+  };
 }
 
 /** Checks an error's whole shape: status, envelope, request id. Gives the message back. */

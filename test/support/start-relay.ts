@@ -91,7 +91,7 @@ export async function makeRelayHome(config: Readonly<Record<string, unknown>> = 
       await rm(keyFolder, { recursive: true, force: true });
     },
   };
-  await home.writeConfig({ keychain: 'file', ...config });
+  await home.writeConfig({ keychain: 'file', notify: { desktop: false }, ...config });
   return home;
 }
 
