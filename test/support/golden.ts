@@ -110,6 +110,17 @@ export function parseFrames(text: string): readonly Frame[] {
   return frames;
 }
 
+/**
+ * `one-megabyte-event` spells its text by length and character and leaves `content` null, which as a subset match would
+ * mean "no text": where the length is given, it alone speaks for the content.
+ */
+export function spelledOut(golden: Golden): Golden {
+  const fold = objectAt(golden.expected, 'fold');
+  if (fold?.['content_length'] === undefined || fold['content'] !== null) return golden;
+  const { content: _, ...members } = fold;
+  return { ...golden, expected: { ...golden.expected, fold: members } };
+}
+
 /** What differs between a golden expectation and a translation, in words; empty when it holds. */
 export function judge(golden: Golden, got: Translated): readonly string[] {
   const { expected } = golden;
