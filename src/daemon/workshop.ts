@@ -3,6 +3,7 @@ import { join } from 'node:path';
 import type { Account, Credential } from '../core/account.ts';
 import type { Config } from '../core/config.ts';
 import type { Clock, CredentialStore, Log, ProcessLock, Random, StateStore } from '../core/ports.ts';
+import { MINUTE_MS, SECOND_MS } from '../core/units.ts';
 import type { AccountDeps } from '../control/accounts.ts';
 import type { ClientDeps } from '../control/clients.ts';
 import type { AccountTest } from '../control/control.ts';
@@ -27,6 +28,10 @@ import { withLoginlessAccounts } from './loginless-accounts.ts';
 
 /** What the machine says of itself beside its clock. */
 export type Machine = Pick<ClockWatchDeps, 'monotonicMs' | 'addresses'>;
+
+/** TCP sends again for about this long, and then gives a connection up. */
+const LONG_SLEEP_MS = 15 * MINUTE_MS;
+const SIGN_MS = 30 * SECOND_MS;
 
 /** What a workshop is set up from. */
 export interface WorkshopOptions {
@@ -68,10 +73,12 @@ export function openWorkshop(options: WorkshopOptions): Workshop {
   const signIns = createSignIns({ clock, credentials, refresh: createRefresh(server), lock: options.lock, log });
   const watch = options.machine === undefined ? NO_CLOCK_WATCH : startClockWatch({
     ...options.machine, clock,
-    onBreak(why) {
+    onBreak(what) {
       // Sockets from before are dead, or lead to another network.
       upstream.reset();
-      log.info(why === 'sleep' ? 'the machine slept; connections are made anew' : 'the network changed; connections are made anew');
+      // By then the other side has given up sending again; a call that only waits would never hear of it.
+      if (what.why === 'sleep' && what.ms >= LONG_SLEEP_MS) upstream.expectSigns(SIGN_MS);
+      log.info(what.why === 'sleep' ? 'the machine slept; connections are made anew' : 'the network changed; connections are made anew');
     },
   });
   const pool = createAccountPool({ state, settings, clock, random, unsaved: signIns.unsaved, spansBreak: watch.spans });

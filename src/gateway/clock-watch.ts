@@ -15,8 +15,11 @@ export interface ClockWatchDeps {
   /** The machine's own addresses toward other machines, in any order. */
   readonly addresses: () => readonly string[];
   /** The machine slept, or its network is another one: pooled connections are worth nothing. */
-  readonly onBreak: (why: 'sleep' | 'network') => void;
+  readonly onBreak: (what: Break) => void;
 }
+
+/** What lay between two looks. */
+export type Break = { readonly why: 'sleep'; readonly ms: number } | { readonly why: 'network' };
 
 /** Watches for the machine's sleep and for changes of its network, which look like failures of upstreams and are none. */
 export interface ClockWatch {
@@ -45,10 +48,11 @@ export function startClockWatch({ clock, monotonicMs, addresses, onBreak }: Cloc
     const ran = now.monotonic - seen.monotonic;
     const jumped = now.wall - seen.wall - ran > JUMP_MS || ran - LOOK_MS > JUMP_MS;
     const moved = now.network !== seen.network;
+    const ms = Math.max(now.wall - seen.wall, ran);
     seen = now;
     if (!jumped && !moved) return;
     brokenAt = now.wall;
-    onBreak(jumped ? 'sleep' : 'network');
+    onBreak(jumped ? { why: 'sleep', ms } : { why: 'network' });
   };
   const next = (): void => {
     cancel = clock.after(LOOK_MS, () => {

@@ -15,12 +15,20 @@ const PIECE_BYTES = 64 * 1024;
 /** The failure of a call whose signal was aborted. */
 export const CALL_CANCELLED: TransportFailure = { kind: 'client-gone', code: 'aborted', message: 'The call was cancelled.' };
 
+/** A call that is under way. */
+export interface RunningCall {
+  /** Unless something comes within `ms`, the call has died unseen and fails as cut. */
+  expectSign(ms: number): void;
+}
+
 export interface ExchangeInput {
   readonly call: UpstreamCall;
   readonly url: URL;
   readonly pool: Dispatcher;
   readonly clock: Pick<Clock, 'after'>;
   readonly signal: AbortSignal;
+  /** The calls under way: this one is among them from its beginning to its end. */
+  readonly running: Set<RunningCall>;
 }
 
 /** Makes one call through a pool and resolves at its headers, or with what kept them from coming. Never rejects. */
@@ -34,7 +42,7 @@ export function exchange(input: ExchangeInput): Promise<SendResult> {
 type Controller = Dispatcher.DispatchController;
 
 /** The state of one call, driven by undici. `settled` once the caller has its answer or failure. */
-class Exchange implements Dispatcher.DispatchHandler {
+class Exchange implements Dispatcher.DispatchHandler, RunningCall {
   readonly #input: ExchangeInput;
   readonly #resolve: (result: SendResult) => void;
   readonly #cancelConnectDeadline: () => void;
@@ -43,9 +51,12 @@ class Exchange implements Dispatcher.DispatchHandler {
   #controller: Controller | null = null;
   #body: ResponseBody | null = null;
   #settled = false;
+  /** Pieces of the answer so far, its head included. */
+  #signs = 0;
 
   constructor(input: ExchangeInput, resolve: (result: SendResult) => void) {
     this.#input = input;
+    input.running.add(this);
     this.#resolve = resolve;
     // Counted per call: undici's own connect timeout begins again for each call that waits behind a first handshake.
     this.#cancelConnectDeadline = input.clock.after(input.call.timeouts.connect, () => this.#connectTooSlow());
@@ -77,15 +88,15 @@ class Exchange implements Dispatcher.DispatchHandler {
       return this.#drop();
     }
     this.#settled = true;
+    this.#signs += 1;
     this.#cancelHeadersDeadline?.();
     controller.pause();
-    this.#body = createResponseBody({ pause: () => controller.pause(), resume: () => controller.resume(), abort: () => this.#drop(), after: (ms, callback) => this.#input.clock.after(ms, callback) }, () =>
-      this.#input.signal.removeEventListener('abort', this.#abort),
-    );
+    this.#body = createResponseBody({ pause: () => controller.pause(), resume: () => controller.resume(), abort: () => this.#drop(), after: (ms, callback) => this.#input.clock.after(ms, callback) }, () => this.#leave());
     this.#resolve({ ok: true, answer: { status, headers: plainHeaders(headers), body: this.#body } });
   }
 
   onResponseData(_controller: Controller, chunk: Buffer): void {
+    this.#signs += 1;
     this.#body?.receive(chunk);
   }
 
@@ -104,6 +115,17 @@ class Exchange implements Dispatcher.DispatchHandler {
     this.#drop();
   };
 
+  expectSign(ms: number): void {
+    const before = this.#signs;
+    this.#input.clock.after(ms, () => {
+      if (this.#signs !== before || !this.#input.running.has(this) || this.#body?.isFlowing === false) return;
+      const failure: TransportFailure = { kind: 'cut', code: 'dead_connection', message: `${this.#input.url.host} did not go on with its answer after a break.` };
+      if (this.#body === null) this.#fail(failure);
+      else this.#body.cut(failure);
+      this.#drop();
+    });
+  }
+
   #connectTooSlow(): void {
     if (this.#phase === 'connect') this.#fail(this.#describe({ code: 'UND_ERR_CONNECT_TIMEOUT' }));
   }
@@ -113,8 +135,13 @@ class Exchange implements Dispatcher.DispatchHandler {
     this.#settled = true;
     this.#cancelConnectDeadline();
     this.#cancelHeadersDeadline?.();
-    this.#input.signal.removeEventListener('abort', this.#abort);
+    this.#leave();
     this.#resolve({ ok: false, failure, phase: this.#phase });
+  }
+
+  #leave(): void {
+    this.#input.signal.removeEventListener('abort', this.#abort);
+    this.#input.running.delete(this);
   }
 
   #describe(error: unknown): TransportFailure {

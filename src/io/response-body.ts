@@ -19,6 +19,8 @@ export interface ResponseBody extends ByteSource {
   receive(chunk: Uint8Array): void;
   finish(): void;
   fail(failure: TransportFailure): void;
+  /** False while whoever reads has asked for nothing: then silence is no sign of anything. */
+  readonly isFlowing: boolean;
   /** Like `fail`, but ahead of bytes that wait: for an abort, which nobody wants to read on from. */
   cut(failure: TransportFailure): void;
 }
@@ -92,6 +94,9 @@ export function createResponseBody(control: BodyControl, onClosed: () => void): 
   };
 
   return {
+    get isFlowing() {
+      return state === 'flowing';
+    },
     start(next) {
       if (state === 'closed') return;
       sink = next;

@@ -4,6 +4,7 @@ import type { Dispatcher } from 'undici';
 import type { TransportFailure } from '../core/byte-source.ts';
 import { isLoopbackHost } from '../core/config.ts';
 import type { Clock, Send } from '../core/ports.ts';
+import type { RunningCall } from './exchange.ts';
 import { CALL_CANCELLED, exchange } from './exchange.ts';
 
 /** Bytes of response headers Relay takes: four times Node's own limit. */
@@ -28,6 +29,8 @@ export interface Upstream {
   readonly send: Send;
   /** Forgets pooled sockets, after sleep or a change of network; calls in flight go on. */
   reset(): void;
+  /** Calls under way that bring nothing within `ms` fail as cut: after a long sleep, their connections are most likely dead. */
+  expectSigns(ms: number): void;
   /** Ends every connection, also of calls in flight. */
   close(): Promise<void>;
 }
@@ -39,6 +42,7 @@ export interface Upstream {
 export function createUpstream(options: UpstreamOptions): Upstream {
   const pools = new Map<string, Dispatcher>();
   const retiring = new Set<Dispatcher>();
+  const running = new Set<RunningCall>();
 
   const retire = (pool: Dispatcher): void => {
     retiring.add(pool);
@@ -65,9 +69,12 @@ export function createUpstream(options: UpstreamOptions): Upstream {
       const url = URL.parse(call.url);
       if (url === null) return Promise.resolve({ ok: false, failure: NO_ADDRESS, phase: 'connect' });
       const pool = poolFor(url, call.timeouts.connect);
-      return exchange({ call, url, pool, clock: options.clock, signal });
+      return exchange({ call, url, pool, clock: options.clock, signal, running });
     },
     reset,
+    expectSigns(ms) {
+      for (const call of running) call.expectSign(ms);
+    },
     async close() {
       const all = [...pools.values(), ...retiring];
       pools.clear();

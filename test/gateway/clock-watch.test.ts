@@ -8,7 +8,7 @@ function watched() {
   const clock = fakeClock();
   const machine = { monotonic: 0, addresses: ['192.168.1.7', '2001:db8::7'] };
   const breaks: string[] = [];
-  const watch = startClockWatch({ clock, monotonicMs: () => machine.monotonic, addresses: () => machine.addresses, onBreak: (why) => breaks.push(why) });
+  const watch = startClockWatch({ clock, monotonicMs: () => machine.monotonic, addresses: () => machine.addresses, onBreak: ({ why }) => breaks.push(why) });
   /** Time as it passes for a machine that is awake. */
   const pass = (ms: number): void => {
     for (let left = ms; left > 0; left -= 1_000) {

@@ -95,6 +95,31 @@ describe('a machine that slept', () => {
     expect(laptop.upstream.sockets.opened).toBeGreaterThan(sockets);
   });
 
+  test('after a long sleep a call that says nothing more is given up within half a minute, not after its own deadline', async () => {
+    const laptop = await startLaptop();
+    laptop.upstream.script('a', [ok({ break: { at: 'before-headers', how: 'hang' } })]);
+    const asleep = laptop.ask('Say long');
+    await waitFor(() => laptop.upstream.callsOf('a', 'chat/completions').length === 1, 'the call under way');
+    laptop.clock.set(laptop.clock.now() + 3_600_000);
+    laptop.pass(41_000);
+    expect(await within(asleep)).toMatchObject({ status: 200, account: 'b' });
+    expect(await errorRateOf(laptop, 'a')).toBeNull();
+  });
+
+  test('one whose answer goes on is left alone', async () => {
+    const laptop = await startLaptop();
+    const gate = createGate();
+    laptop.upstream.script('a', [ok({ text: 'one two three', break: { at: { afterDeltas: 1 }, how: 'hang', gate } })]);
+    const asleep = laptop.ask('Say on');
+    await waitFor(() => laptop.daemon.live.running().some(({ phase }) => phase === 'streaming'), 'the stream');
+    laptop.clock.set(laptop.clock.now() + 3_600_000);
+    laptop.pass(15_000);
+    gate.release();
+    expect(await within(asleep)).toMatchObject({ status: 200, account: 'a' });
+    laptop.pass(60_000);
+    expect(await errorRateOf(laptop, 'a')).toBeNull();
+  });
+
   test('awake, the same failure is the account\'s', async () => {
     const laptop = await startLaptop();
     laptop.upstream.script('a', [ok({ break: { at: 'before-headers', how: 'hang' } })]);
