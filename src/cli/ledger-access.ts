@@ -1,23 +1,22 @@
 import type { LiveEvent } from '../core/ports.ts';
 import type { CloseRecord, JournalLine } from '../core/record.ts';
+import { queryRequests } from '../storage/query.ts';
 import type { CommandContext } from './context.ts';
 import type { ControlAccess } from './control-access.ts';
 import { openControl } from './control-access.ts';
 import type { RequestQuery, UsageData } from './usage-data.ts';
 
-const PAGE = 500;
-
 /** Runs `work` with the ledger as commands read it. */
 export async function openLedger(context: CommandContext, work: (data: UsageData) => Promise<void>): Promise<void> {
-  await openControl(context, (access) => work(usageData(access)));
+  await openControl(context, (access) => work(usageData(access, context.home)));
 }
 
-/** The ledger behind a control. */
-export function usageData({ control, daemon }: ControlAccess): UsageData {
+/** The ledger behind a control, its requests from the files. */
+function usageData({ control, daemon }: ControlAccess, home: string): UsageData {
   return {
     report: (query) => control.call('usage.report', query),
     request: (id) => control.call('requests.get', { id }),
-    requests: (query) => readRequests(query, control),
+    requests: (query) => readRequests(query, home),
     follow(listener, signal) {
       if (daemon === null) return Promise.reject(new Error('Relay is not running, so there is nothing to follow; start it with: relay start'));
       return new Promise((resolve, reject) => {
@@ -38,23 +37,18 @@ export function usageData({ control, daemon }: ControlAccess): UsageData {
   };
 }
 
-async function* readRequests(query: RequestQuery, control: ControlAccess['control']): AsyncGenerator<JournalLine<CloseRecord>> {
-  if (query.order === 'oldest-first') {
-    const all: JournalLine<CloseRecord>[] = [];
-    for await (const line of readRequests({ ...query, order: 'newest-first' }, control)) all.push(line);
-    yield* all.toReversed();
-    return;
-  }
+/** Straight from the journal's files, which a running daemon only appends to: any number of requests, a block at a time. */
+async function* readRequests(query: RequestQuery, home: string): AsyncGenerator<JournalLine<CloseRecord>> {
+  const { since, until, client, account, only, order } = query;
+  const found = queryRequests(home, {
+    order: order === 'oldest-first' ? 'oldest' : 'newest', errorsOnly: only === 'errors',
+    ...(since !== null && { since }), ...(until !== null && { until }), ...(client !== null && { client }), ...(account !== null && { account }),
+  });
   let left = query.limit ?? Number.POSITIVE_INFINITY;
-  let before: number | null = null;
-  while (left > 0) {
-    const page: readonly JournalLine<CloseRecord>[] = await control.call('requests.list', {
-      since: query.since, until: query.until, client: query.client, account: query.account, errorsOnly: query.only === 'errors',
-      limit: Math.min(PAGE, left), before,
-    });
-    yield* page;
-    left -= page.length;
-    before = page.at(-1)?.seq ?? null;
-    if (page.length < PAGE || before === null) return;
+  if (left <= 0) return;
+  for await (const { line } of found) {
+    yield line;
+    left -= 1;
+    if (left <= 0) return;
   }
 }

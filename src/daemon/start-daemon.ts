@@ -28,6 +28,7 @@ import { createSlots } from '../gateway/slots.ts';
 import { openStickyStore } from '../gateway/sticky-store.ts';
 import { createStoredResponses } from '../gateway/stored-responses.ts';
 import { serveControl } from '../io/control-socket.ts';
+import { createSpanExport } from '../io/otlp-export.ts';
 import { writeDurably } from '../io/write-durably.ts';
 import type { AppDeps } from '../server/app.ts';
 import { createApp, unreadableReply } from '../server/app.ts';
@@ -201,12 +202,17 @@ async function openDoors(parts: Parts, { options, clientKey, closeMock, closeLog
   }, log);
   await writeDurably(join(home, 'daemon.json'), `${JSON.stringify({ pid: process.pid, port: listeners.port, url, startedAt: parts.startedAt })}\n`);
   const stopKeeping = keepCurrent(workshop, parts.live, options.clock);
+  const spans = createSpanExport({ send: workshop.upstream.send, settings: settings.current, clock: options.clock, log, version: options.version });
+  const stopSpans = parts.live.subscribe((event) => {
+    if (event.type === 'finish') spans.add(event.record);
+  });
   const stopRetention = keepRetention({ ledger: parts.ledger, settings: settings.current, clock: options.clock, log });
   log.info('listening', { url });
 
   const close = async (): Promise<void> => {
     stopKeeping();
     stopRetention();
+    stopSpans();
     workshop.watch.stop();
     settings.close();
     await sockets.close();
@@ -217,6 +223,7 @@ async function openDoors(parts: Parts, { options, clientKey, closeMock, closeLog
     await removeMockAccounts(state).catch(() => {});
     await state.flush();
     await closeMock();
+    await spans.close();
     await workshop.upstream.close();
     await rm(join(home, 'daemon.json'), { force: true });
     log.info('stopped');
