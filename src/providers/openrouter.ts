@@ -34,12 +34,12 @@ function headers(context: CallContext): Headers {
   return callHeaders(context, bearer(context.credential), APPLICATION);
 }
 
-/** `GET /credits`: dollars bought and dollars spent. */
+/** `GET /credits`: dollars bought and dollars spent. Nothing ever bought is no empty purse: such a key is for the free models. */
 function parseBalance(body: unknown): { readonly amount: number; readonly currency: string } | null {
   const data = objectAt(body, 'data');
   const bought = numberAt(data, 'total_credits');
   const spent = numberAt(data, 'total_usage');
-  return bought === undefined || spent === undefined ? null : { amount: Math.round((bought - spent) * 1e9), currency: 'USD' };
+  return bought === undefined || spent === undefined || (bought === 0 && spent === 0) ? null : { amount: Math.round((bought - spent) * 1e9), currency: 'USD' };
 }
 
 /** Codes are numbers here, so the shared rules cannot read them; a 403 is moderation where it says what it flagged. */

@@ -223,6 +223,8 @@ describe('DeepSeek, Gemini, OpenRouter', () => {
       currency: 'USD',
     });
     expect(adapterFor('openrouter').parseBalance?.({})).toBeNull();
+    expect(adapterFor('openrouter').parseBalance?.({ data: { total_credits: 0, total_usage: 0 } })).toBeNull();
+    expect(adapterFor('openrouter').parseBalance?.({ data: { total_credits: 5, total_usage: 5 } })).toEqual({ amount: 0, currency: 'USD' });
   });
 
   test.each([
