@@ -21,15 +21,30 @@ const stopped: MakePlace = async () => {
   const upstream = await fakeUpstream();
   const home = await commandHome({ providers: { openai: { kind: 'openai', baseUrl: upstream.platformBaseUrl } } });
   const run: Place['run'] = (args, input = '') => runCommand(home.path, args, { input, env: home.env });
-  return { run, home: home.path, relay: null, addKey: (name) => run(['keys', 'add', name, '--provider', 'openai', '--api-key-stdin', '--json'], name === 'two' ? 'sk-test-b' : 'sk-test-a') };
+  return {
+    run,
+    home: home.path,
+    relay: null,
+    addKey: (name) =>
+      run(['keys', 'add', name, '--provider', 'openai', '--api-key-stdin', '--json'], name === 'two' ? 'sk-test-b' : 'sk-test-a'),
+  };
 };
 const running: MakePlace = async () => {
   const relay = await serveInProcess({ accounts: [] });
   for (const apiKey of ['sk-test-a', 'sk-test-b']) relay.upstream.add({ name: apiKey, kind: 'api-key', apiKey });
   const run: Place['run'] = (args, input = '') => runCommand(relay.home, args, { input });
-  return { run, home: relay.home, relay, addKey: (name) => run(['keys', 'add', name, '--provider', 'openai', '--api-key-stdin', '--json'], name === 'two' ? 'sk-test-b' : 'sk-test-a') };
+  return {
+    run,
+    home: relay.home,
+    relay,
+    addKey: (name) =>
+      run(['keys', 'add', name, '--provider', 'openai', '--api-key-stdin', '--json'], name === 'two' ? 'sk-test-b' : 'sk-test-a'),
+  };
 };
-const PLACES: readonly (readonly [string, MakePlace])[] = [['with the daemon stopped', stopped], ['with the daemon running', running]];
+const PLACES: readonly (readonly [string, MakePlace])[] = [
+  ['with the daemon stopped', stopped],
+  ['with the daemon running', running],
+];
 
 const ok = ({ code, stdout, stderr }: RanCommand): string => {
   expect({ code, stderr: code === 0 ? '' : stderr }).toEqual({ code: 0, stderr: '' });
@@ -40,7 +55,9 @@ describe.each(PLACES)('relay keys %s', (_what, makePlace) => {
   test('adds, lists, shows, checks, renames, pauses, wakes and removes an account', async () => {
     const { addKey, run } = await makePlace();
     expect(JSON.parse(ok(await addKey('one')))).toMatchObject({ name: 'one', provider: 'openai', state: 'ready', test: { ok: true } });
-    expect(JSON.parse(ok(await run(['keys', 'list', '--json'])))).toMatchObject([{ name: 'one', plan: null, state: 'ready', until: null, reason: null, inFlight: 0, balance: null, quota: [] }]);
+    expect(JSON.parse(ok(await run(['keys', 'list', '--json'])))).toMatchObject([
+      { name: 'one', plan: null, state: 'ready', until: null, reason: null, inFlight: 0, balance: null, quota: [] },
+    ]);
     expect(ok(await run(['keys', 'list']))).toMatch(/one\s.*ready/);
     expect(ok(await run(['keys', 'show', 'one']))).toContain('one');
     expect(JSON.parse(ok(await run(['keys', 'test', 'one', '--json'])))).toMatchObject({ name: 'one', ok: true });
@@ -55,18 +72,30 @@ describe.each(PLACES)('relay keys %s', (_what, makePlace) => {
   test('takes no key from the command line, and prints none', async () => {
     const { addKey, run, home } = await makePlace();
     const added = await addKey('one');
-    const printed = [added, await run(['keys', 'list', '--json']), await run(['keys', 'show', 'one', '--json']), await run(['status', '--json'])];
+    const printed = [
+      added,
+      await run(['keys', 'list', '--json']),
+      await run(['keys', 'show', 'one', '--json']),
+      await run(['status', '--json']),
+    ];
     expect(printed.map(({ stdout, stderr }) => stdout + stderr).join()).not.toContain('sk-test-a');
     expect(await readFile(join(home, 'state.json'), 'utf8')).not.toContain('sk-test-a');
     expect((await run(['keys', 'add', 'x', '--provider', 'openai', '--api-key', 'sk-on-argv'])).code).toBe(2);
   });
 
-  test('a name that is taken, or is nobody\'s, is said', async () => {
+  test("a name that is taken, or is nobody's, is said", async () => {
     const { addKey, run } = await makePlace();
     ok(await addKey('one'));
     const again = await addKey('one');
     expect([again.code, again.stderr]).toEqual([1, expect.stringContaining('relay keys login one')]);
-    for (const args of [['show', 'nobody'], ['test', 'nobody'], ['pause', 'nobody'], ['remove', 'nobody'], ['rename', 'nobody', 'x'], ['wake', 'nobody']]) {
+    for (const args of [
+      ['show', 'nobody'],
+      ['test', 'nobody'],
+      ['pause', 'nobody'],
+      ['remove', 'nobody'],
+      ['rename', 'nobody', 'x'],
+      ['wake', 'nobody'],
+    ]) {
       const result = await run(['keys', ...args]);
       expect([result.code, result.stderr]).toEqual([1, expect.stringContaining('nobody')]);
     }
@@ -75,11 +104,14 @@ describe.each(PLACES)('relay keys %s', (_what, makePlace) => {
   test('what is asked for wrongly is exit 2 and says how', async () => {
     const { run } = await makePlace();
     const wrong: readonly (readonly [readonly string[], string])[] = [
-      [['keys', 'add', 'x', '--provider', 'nonsense'], 'nonsense'], [['keys', 'add', 'x', '--provider', 'compatible', '--wire', 'smoke', '--base-url', 'https://x.example'], '--wire'],
+      [['keys', 'add', 'x', '--provider', 'nonsense'], 'nonsense'],
+      [['keys', 'add', 'x', '--provider', 'compatible', '--wire', 'smoke', '--base-url', 'https://x.example'], '--wire'],
       [['keys', 'add', 'x', '--provider', 'compatible', '--base-url', 'http://far.example/v1', '--api-key-stdin'], 'https'],
       [['keys', 'add', 'x', '--provider', 'compatible', '--base-url', 'not a url'], '--base-url'],
-      [['keys', 'add', 'x', '--provider', 'openai', '--priority', 'high', '--api-key-stdin'], '--priority'], [['keys', 'add', 'x', '--provider', 'openai', '--api-key-stdin'], 'stdin'],
-      [['keys', 'frobnicate'], 'frobnicate'], [['keys', 'rename', 'only-one'], 'to'],
+      [['keys', 'add', 'x', '--provider', 'openai', '--priority', 'high', '--api-key-stdin'], '--priority'],
+      [['keys', 'add', 'x', '--provider', 'openai', '--api-key-stdin'], 'stdin'],
+      [['keys', 'frobnicate'], 'frobnicate'],
+      [['keys', 'rename', 'only-one'], 'to'],
     ];
     for (const [args, word] of wrong) {
       const result = await run(args);
@@ -93,14 +125,51 @@ describe.each(PLACES)('relay keys %s', (_what, makePlace) => {
 describe.each(PLACES)('relay clients %s', (_what, makePlace) => {
   test('adds, lists, shows, sets, rotates and revokes a client', async () => {
     const { run } = await makePlace();
-    const added = JSON.parse(ok(await run(['clients', 'add', 'cline', '--models', 'gpt-6-*,gpt-5.5', '--budget', '20usd/month', '--tokens', '5M/day', '--concurrency', '2', '--rpm', '60', '--expires', '30d', '--member', 'ada', '--json'])));
+    const added = JSON.parse(
+      ok(
+        await run([
+          'clients',
+          'add',
+          'cline',
+          '--models',
+          'gpt-6-*,gpt-5.5',
+          '--budget',
+          '20usd/month',
+          '--tokens',
+          '5M/day',
+          '--concurrency',
+          '2',
+          '--rpm',
+          '60',
+          '--expires',
+          '30d',
+          '--member',
+          'ada',
+          '--json',
+        ]),
+      ),
+    );
     expect(added).toMatchObject({
-      name: 'cline', key: expect.stringMatching(/^sk-relay-/), id: expect.stringMatching(/^cli_/), scopes: ['chat', 'responses', 'embeddings', 'models'], models: ['gpt-6-*', 'gpt-5.5'],
-      budgets: [{ unit: 'usd', limit: 20e9, window: 'month' }, { unit: 'tokens', limit: 5e6, window: 'day' }], concurrency: 2, requestsPerMinute: 60, member: 'ada',
+      name: 'cline',
+      key: expect.stringMatching(/^sk-relay-/),
+      id: expect.stringMatching(/^cli_/),
+      scopes: ['chat', 'responses', 'embeddings', 'models'],
+      models: ['gpt-6-*', 'gpt-5.5'],
+      budgets: [
+        { unit: 'usd', limit: 20e9, window: 'month' },
+        { unit: 'tokens', limit: 5e6, window: 'day' },
+      ],
+      concurrency: 2,
+      requestsPerMinute: 60,
+      member: 'ada',
     });
     expect(ok(await run(['clients', 'list']))).toContain('cline');
     expect(ok(await run(['clients', 'show', 'cline']))).toContain('20usd/month');
-    expect(JSON.parse(ok(await run(['clients', 'set', 'cline', '--models', 'all', '--concurrency', 'none', '--json'])))).toMatchObject({ models: null, concurrency: null, member: 'ada' });
+    expect(JSON.parse(ok(await run(['clients', 'set', 'cline', '--models', 'all', '--concurrency', 'none', '--json'])))).toMatchObject({
+      models: null,
+      concurrency: null,
+      member: 'ada',
+    });
     const rotated = JSON.parse(ok(await run(['clients', 'rotate', 'cline', '--grace', '1h', '--json'])));
     expect(rotated.key).not.toBe(added.key);
     expect(rotated.keys).toHaveLength(2);
@@ -121,8 +190,13 @@ describe.each(PLACES)('relay clients %s', (_what, makePlace) => {
   test('what is asked for wrongly is exit 2 and says how', async () => {
     const { run } = await makePlace();
     const wrong: readonly (readonly [readonly string[], string])[] = [
-      [['--budget', 'lots'], '20usd/month'], [['--budget', '0usd/day'], 'nothing'], [['--tokens', '5M'], 'budget'], [['--concurrency', '0'], '--concurrency'], [['--rpm', '-1'], '--rpm'],
-      [['--expires', 'tomorrow'], '--expires'], [['--endpoints', 'everything'], '--endpoints'],
+      [['--budget', 'lots'], '20usd/month'],
+      [['--budget', '0usd/day'], 'nothing'],
+      [['--tokens', '5M'], 'budget'],
+      [['--concurrency', '0'], '--concurrency'],
+      [['--rpm', '-1'], '--rpm'],
+      [['--expires', 'tomorrow'], '--expires'],
+      [['--endpoints', 'everything'], '--endpoints'],
     ];
     for (const [args, word] of wrong) {
       const result = await run(['clients', 'add', 'x', ...args]);
@@ -158,8 +232,12 @@ describe('relay config', () => {
     const before = await readFile(join(home.path, 'config.json'), 'utf8');
     const run = (...args: readonly string[]): Promise<RanCommand> => runCommand(home.path, ['config', ...args]);
     for (const [args, code, word] of [
-      [['set', 'server.port', 'many'], 2, 'server.port'], [['set', 'server.prot', '1'], 2, 'no such setting'], [['set', 'providers.x', '{"kind":"openai","baseUrl":"http://far.example"}'], 2, 'https'],
-      [['get', 'server.nothing'], 1, 'server.nothing'], [['set', '', '1'], 2, 'path of a setting'], [['get'], 2, 'key'],
+      [['set', 'server.port', 'many'], 2, 'server.port'],
+      [['set', 'server.prot', '1'], 2, 'no such setting'],
+      [['set', 'providers.x', '{"kind":"openai","baseUrl":"http://far.example"}'], 2, 'https'],
+      [['get', 'server.nothing'], 1, 'server.nothing'],
+      [['set', '', '1'], 2, 'path of a setting'],
+      [['get'], 2, 'key'],
     ] as const) {
       const result = await run(...args);
       expect({ args, code: result.code }).toEqual({ args, code });
@@ -200,16 +278,21 @@ describe('relay status, stop and models', () => {
     const status = JSON.parse(ok(await runCommand(relay.home, ['status', '--json'])));
     expect(status).toMatchObject({
       gateway: { state: 'running', url: relay.url, version: expect.any(String), rssMb: expect.any(Number), uptimeMs: expect.any(Number) },
-      ledger: { state: 'operational', head: expect.any(String), seq: expect.any(Number) }, keychain: { state: 'ready', backend: 'memory' },
-      providers: [{ name: 'chatgpt', state: 'operational' }], accounts: [{ name: 'a' }, { name: 'b' }],
+      ledger: { state: 'operational', head: expect.any(String), seq: expect.any(Number) },
+      keychain: { state: 'ready', backend: 'memory' },
+      providers: [{ name: 'chatgpt', state: 'operational' }],
+      accounts: [{ name: 'a' }, { name: 'b' }],
     });
     expect(ok(await runCommand(relay.home, ['status']))).toContain(relay.url);
-    expect(JSON.parse(ok(await runCommand(relay.home, ['models', '--json'])))).toContainEqual(expect.objectContaining({ id: 'gpt-5.5', accounts: ['a', 'b'] }));
+    expect(JSON.parse(ok(await runCommand(relay.home, ['models', '--json'])))).toContainEqual(
+      expect.objectContaining({ id: 'gpt-5.5', accounts: ['a', 'b'] }),
+    );
   });
 
   test('a port that is none is exit 2', async () => {
     const home = await commandHome();
-    for (const port of ['many', '70000', '-1', '1.5']) expect((await runCommand(home.path, ['start', `--port=${port}`])).code, port).toBe(2);
+    for (const port of ['many', '70000', '-1', '1.5'])
+      expect((await runCommand(home.path, ['start', `--port=${port}`])).code, port).toBe(2);
   });
 
   test('an unknown command, and a missing argument, are exit 2; help and version are 0', async () => {
@@ -228,7 +311,9 @@ describe('relay status, stop and models', () => {
 describe('a keychain that is not there', () => {
   test('K01 a vault without its key says what to set, with 78, and nothing is written in the clear', async () => {
     const home = await commandHome();
-    const result = await runCommand(home.path, ['keys', 'add', 'x', '--provider', 'openai', '--api-key-stdin', '--no-verify'], { input: 'sk-secret-of-mine' });
+    const result = await runCommand(home.path, ['keys', 'add', 'x', '--provider', 'openai', '--api-key-stdin', '--no-verify'], {
+      input: 'sk-secret-of-mine',
+    });
     expect(result.code).toBe(78);
     expect(result.stderr).toMatch(/RELAY_VAULT_(PASSPHRASE|KEYFILE)/);
     expect(result.stderr + result.stdout).not.toContain('sk-secret-of-mine');

@@ -11,15 +11,21 @@ import type { ServedRelay } from '../support/serve-in-process.ts';
 import { chat, expectError, responses, runOn, serveInProcess, serveTimed } from '../support/serve-in-process.ts';
 import { waitFor, within } from '../support/wait-for.ts';
 
-const streams = (relay: ServedRelay, count: number) => Array.from({ length: count }, (_, index) => (index % 2 === 0
-  ? relay.ask('/v1/chat/completions', { body: chat(`Say ${index}`, { stream: true }) })
-  : relay.ask('/v1/responses', { body: responses(`Say ${index}`, { stream: true }) })));
+const streams = (relay: ServedRelay, count: number) =>
+  Array.from({ length: count }, (_, index) =>
+    index % 2 === 0
+      ? relay.ask('/v1/chat/completions', { body: chat(`Say ${index}`, { stream: true }) })
+      : relay.ask('/v1/responses', { body: responses(`Say ${index}`, { stream: true }) }),
+  );
 
 describe('the drain', () => {
   test('P01 twenty streams end as they would have; who comes new is told, and the ledger is whole', async () => {
     const relay = await serveInProcess({ config: { routing: { accountConcurrency: 20 } } });
     const gate = createGate();
-    relay.upstream.script('a', Array.from({ length: 20 }, () => ok({ text: 'one two three', break: { at: { afterDeltas: 1 }, how: 'hang', gate } })));
+    relay.upstream.script(
+      'a',
+      Array.from({ length: 20 }, () => ok({ text: 'one two three', break: { at: { afterDeltas: 1 }, how: 'hang', gate } })),
+    );
     const running = streams(relay, 20);
     await waitFor(() => relay.daemon.live.running().filter(({ phase }) => phase === 'streaming').length === 20, 'twenty streams');
     const drained = relay.daemon.drain(30_000);
@@ -43,7 +49,10 @@ describe('the drain', () => {
 
   test('P02 what outlasts the deadline gets an error in its own protocol, and its line', async () => {
     const relay = await serveTimed({ config: { routing: { accountConcurrency: 20 } } });
-    relay.upstream.script('a', Array.from({ length: 4 }, () => hang({ afterDeltas: 2 })));
+    relay.upstream.script(
+      'a',
+      Array.from({ length: 4 }, () => hang({ afterDeltas: 2 })),
+    );
     const running = streams(relay, 4);
     await waitFor(() => relay.daemon.live.running().filter(({ outputEvents }) => outputEvents >= 2).length === 4, 'four streams');
     const drained = relay.daemon.drain(30_000);
@@ -53,10 +62,14 @@ describe('the drain', () => {
     for (const [index, answer] of (await Promise.all(running)).entries()) {
       expect(answer.broken).toBe(true);
       const last = eventsIn(answer.text).at(-1)?.json;
-      expect(last).toMatchObject(index % 2 === 0 ? { error: { code: 'draining' } } : { type: 'response.failed', response: { error: { code: 'draining' } } });
+      expect(last).toMatchObject(
+        index % 2 === 0 ? { error: { code: 'draining' } } : { type: 'response.failed', response: { error: { code: 'draining' } } },
+      );
     }
     await within(drained, 'the drain');
-    expect((await relay.journal()).map(({ outcome, error }) => `${outcome} ${error?.code}`)).toEqual(Array.from({ length: 4 }, () => 'broken_stream draining'));
+    expect((await relay.journal()).map(({ outcome, error }) => `${outcome} ${error?.code}`)).toEqual(
+      Array.from({ length: 4 }, () => 'broken_stream draining'),
+    );
     expect((await relay.journal()).every(({ tokens }) => tokens?.estimated === true)).toBe(true);
     await waitFor(() => relay.sent().every(({ state }) => state === 'aborted'), 'the upstream calls to be cancelled');
   });
@@ -70,7 +83,12 @@ describe('the drain', () => {
     relay.clock.advance(1_000);
     expectError(await asked, 503, 'draining');
     await within(drained, 'the drain');
-    expect((await relay.journal())[0]).toMatchObject({ outcome: 'failed', status: 503, error: { code: 'draining' }, attempts: [{ account: 'a', error: 'draining' }] });
+    expect((await relay.journal())[0]).toMatchObject({
+      outcome: 'failed',
+      status: 503,
+      error: { code: 'draining' },
+      attempts: [{ account: 'a', error: 'draining' }],
+    });
     expect((await relay.account('a')).lastError).toBeNull();
   });
 
@@ -93,7 +111,12 @@ describe('the drain', () => {
     relay.upstream.script('a', [ok({ frames: Array.from({ length: 400 }, () => frame) })]);
     const raw = await openRaw(relay.port);
     raw.socket.pause();
-    raw.socket.write(rawRequest(relay.port, 'POST /v1/responses HTTP/1.1', { headers: [`Authorization: Bearer ${relay.key}`, 'Content-Type: application/json'], body: JSON.stringify(responses('Say much', { stream: true })) }));
+    raw.socket.write(
+      rawRequest(relay.port, 'POST /v1/responses HTTP/1.1', {
+        headers: [`Authorization: Bearer ${relay.key}`, 'Content-Type: application/json'],
+        body: JSON.stringify(responses('Say much', { stream: true })),
+      }),
+    );
     await waitFor(() => relay.sent()[0]?.status === 200, 'the stream');
     const drained = relay.daemon.drain(1_000);
     await runOn(relay.clock, drained, 500);
@@ -111,7 +134,9 @@ describe('the drain', () => {
   test('an upload that never ends is cut at the deadline', async () => {
     const relay = await serveTimed();
     const raw = await openRaw(relay.port);
-    raw.socket.write(`${rawRequest(relay.port, 'POST /v1/responses HTTP/1.1', { headers: [`Authorization: Bearer ${relay.key}`, 'Content-Type: application/json', 'Content-Length: 1000'] })}{"model"`);
+    raw.socket.write(
+      `${rawRequest(relay.port, 'POST /v1/responses HTTP/1.1', { headers: [`Authorization: Bearer ${relay.key}`, 'Content-Type: application/json', 'Content-Length: 1000'] })}{"model"`,
+    );
     await waitFor(() => relay.daemon.held().calls === 1, 'the upload');
     const drained = relay.daemon.drain(1_000);
     await runOn(relay.clock, drained, 500);
@@ -120,9 +145,12 @@ describe('the drain', () => {
 
 describe('P04 settings while Relay runs', () => {
   const write = (relay: ServedRelay, text: string): Promise<void> => writeFile(join(relay.home, 'config.json'), text, { mode: 0o600 });
-  const settings = (relay: ServedRelay, change: object): string => JSON.stringify({
-    keychain: 'memory', providers: { chatgpt: { kind: 'chatgpt', baseUrl: relay.upstream.chatgptBaseUrl, authUrl: relay.upstream.authOrigin } }, ...change,
-  });
+  const settings = (relay: ServedRelay, change: object): string =>
+    JSON.stringify({
+      keychain: 'memory',
+      providers: { chatgpt: { kind: 'chatgpt', baseUrl: relay.upstream.chatgptBaseUrl, authUrl: relay.upstream.authOrigin } },
+      ...change,
+    });
   const say = (relay: ServedRelay, model: string) => relay.ask('/v1/chat/completions', { body: chat('Say hi', { model }) });
 
   test('valid ones are in force from the next request on; what runs is not touched', async () => {
@@ -141,10 +169,18 @@ describe('P04 settings while Relay runs', () => {
 
   test('invalid ones are said with line and column, and the old stay', async () => {
     const relay = await serveInProcess({ config: { models: { aliases: { quick: 'gpt-5.5' } } } });
-    for (const [text, place] of [['{\n  "server": { "port": "many" }\n}', ':2:15'], ['{\n  "keychain": "memory",\n', ':3:1'], ['{ "servers": {} }', ':1:3'], ['', ':1:1']] as const) {
+    for (const [text, place] of [
+      ['{\n  "server": { "port": "many" }\n}', ':2:15'],
+      ['{\n  "keychain": "memory",\n', ':3:1'],
+      ['{ "servers": {} }', ':1:3'],
+      ['', ':1:1'],
+    ] as const) {
       await write(relay, text);
       await relay.daemon.reload();
-      expect((await relay.daemon.control.call('reload', {}))).toMatchObject({ ok: false, message: expect.stringContaining(`config.json${place}`) });
+      expect(await relay.daemon.control.call('reload', {})).toMatchObject({
+        ok: false,
+        message: expect.stringContaining(`config.json${place}`),
+      });
       expect((await say(relay, 'quick')).status).toBe(200);
     }
     expect(relay.log()).toContain('the old settings stay in force');

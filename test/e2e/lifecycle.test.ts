@@ -24,7 +24,10 @@ const others: RelayHome[] = [];
 
 beforeEach(async () => {
   upstream = await startMockUpstream({ accounts: [{ name: 'local', kind: 'api-key', apiKey: 'sk-local' }] });
-  home = await makeRelayHome({ providers: { local: { kind: 'compatible', baseUrl: upstream.platformBaseUrl } }, routing: { accountConcurrency: 200 } });
+  home = await makeRelayHome({
+    providers: { local: { kind: 'compatible', baseUrl: upstream.platformBaseUrl } },
+    routing: { accountConcurrency: 200 },
+  });
 });
 afterEach(async () => {
   await Promise.all([home, ...others.splice(0)].map((each) => each.remove()));
@@ -45,15 +48,26 @@ async function started(args: readonly string[] = []): Promise<RunningRelay> {
   return relay;
 }
 
-const post = (relay: RunningRelay, body: object, key = relay.key): Promise<Response> => fetch(`${relay.url}/v1/chat/completions`, {
-  method: 'POST', headers: { authorization: `Bearer ${key}`, 'content-type': 'application/json' }, body: JSON.stringify({ model: MODEL, messages: [{ role: 'user', content: 'Say hi' }], ...body }),
-});
+const post = (relay: RunningRelay, body: object, key = relay.key): Promise<Response> =>
+  fetch(`${relay.url}/v1/chat/completions`, {
+    method: 'POST',
+    headers: { authorization: `Bearer ${key}`, 'content-type': 'application/json' },
+    body: JSON.stringify({ model: MODEL, messages: [{ role: 'user', content: 'Say hi' }], ...body }),
+  });
 
-const generating = (): MockUpstream['calls'] => upstream.calls.filter(({ method, path }) => method === 'POST' && path.includes('completions'));
+const generating = (): MockUpstream['calls'] =>
+  upstream.calls.filter(({ method, path }) => method === 'POST' && path.includes('completions'));
 
 /** Streams that have begun and wait for the gate. */
-async function openStreams(relay: RunningRelay, count: number, gate = createGate()): Promise<{ readonly responses: readonly Response[]; readonly gate: typeof gate }> {
-  upstream.script('local', Array.from({ length: count }, () => ok({ text: 'one two three', break: { at: { afterDeltas: 1 }, how: 'hang', gate } })));
+async function openStreams(
+  relay: RunningRelay,
+  count: number,
+  gate = createGate(),
+): Promise<{ readonly responses: readonly Response[]; readonly gate: typeof gate }> {
+  upstream.script(
+    'local',
+    Array.from({ length: count }, () => ok({ text: 'one two three', break: { at: { afterDeltas: 1 }, how: 'hang', gate } })),
+  );
   return { responses: await Promise.all(Array.from({ length: count }, () => post(relay, { stream: true }))), gate };
 }
 
@@ -67,7 +81,9 @@ describe('ending', () => {
     expect([late.status, await late.json()]).toMatchObject([503, { error: { code: 'draining' } }]);
     gate.release();
     const bodies = await Promise.all(responses.map((response) => collectBody(response)));
-    expect(bodies.map(({ text, broken }) => `${textOf(eventsIn(text))} ${broken}`)).toEqual(Array.from({ length: 20 }, () => 'one two three false'));
+    expect(bodies.map(({ text, broken }) => `${textOf(eventsIn(text))} ${broken}`)).toEqual(
+      Array.from({ length: 20 }, () => 'one two three false'),
+    );
     expect(await relay.kill('SIGCONT')).toBe(0);
     const journal = await home.journal();
     expect(journal.filter(({ outcome }) => outcome === 'ok')).toHaveLength(20);
@@ -115,7 +131,9 @@ describe('ending', () => {
     expect((await fetch(`${first.url}/healthz`)).status).toBe(200);
     const restarted = await home.run(['restart', '--json', '--port', '0', '--mock']);
     expect(restarted.code, restarted.stderr).toBe(0);
-    const second: { readonly pid: number; readonly url: string } = JSON.parse(restarted.stdout.split('\n').find((line) => line.includes('"ready"')) ?? '{}');
+    const second: { readonly pid: number; readonly url: string } = JSON.parse(
+      restarted.stdout.split('\n').find((line) => line.includes('"ready"')) ?? '{}',
+    );
     expect(second.pid).not.toBe(first.pid);
     expect((await fetch(`${second.url}/v1/models`, { headers: { authorization: `Bearer ${first.clientKey}` } })).status).toBe(200);
     expect((await home.run(['stop'])).code).toBe(0);
@@ -170,7 +188,7 @@ describe('starting', () => {
     }
   });
 
-  test('P06 a port that another home\'s Relay holds is told as that', async () => {
+  test("P06 a port that another home's Relay holds is told as that", async () => {
     const first = await home.start(['--mock']);
     const result = await (await another()).run(['start', '--port', new URL(first.url).port]);
     expect(result.code).toBe(75);
@@ -187,18 +205,31 @@ describe('starting', () => {
   });
 
   test('S11 of twenty at once exactly one runs, and the others name it', async () => {
-    const children = Array.from({ length: 20 }, () => spawn(process.execPath, [LAUNCHER, 'start', '--json', '--port', '0'], { env: home.env, stdio: ['ignore', 'pipe', 'pipe'] }));
-    const ends = children.map((child) => new Promise<{ code: number | null; stderr: string }>((resolve) => {
-      let stderr = '';
-      child.stderr.on('data', (chunk: Buffer) => (stderr += chunk.toString('utf8')));
-      child.once('close', (code) => resolve({ code, stderr }));
-    }));
-    const ready = await Promise.race(children.map((child) => new Promise<{ pid: number; url: string }>((resolve) => {
-      child.stdout.on('data', (chunk: Buffer) => {
-        const line = chunk.toString('utf8').split('\n').find((text) => text.startsWith('{"event":"ready"'));
-        if (line !== undefined) resolve(JSON.parse(line));
-      });
-    })));
+    const children = Array.from({ length: 20 }, () =>
+      spawn(process.execPath, [LAUNCHER, 'start', '--json', '--port', '0'], { env: home.env, stdio: ['ignore', 'pipe', 'pipe'] }),
+    );
+    const ends = children.map(
+      (child) =>
+        new Promise<{ code: number | null; stderr: string }>((resolve) => {
+          let stderr = '';
+          child.stderr.on('data', (chunk: Buffer) => (stderr += chunk.toString('utf8')));
+          child.once('close', (code) => resolve({ code, stderr }));
+        }),
+    );
+    const ready = await Promise.race(
+      children.map(
+        (child) =>
+          new Promise<{ pid: number; url: string }>((resolve) => {
+            child.stdout.on('data', (chunk: Buffer) => {
+              const line = chunk
+                .toString('utf8')
+                .split('\n')
+                .find((text) => text.startsWith('{"event":"ready"'));
+              if (line !== undefined) resolve(JSON.parse(line));
+            });
+          }),
+      ),
+    );
     const winner = children.findIndex(({ pid }) => pid === ready.pid);
     const losers = await within(Promise.all(ends.filter((_end, index) => index !== winner)), 'the others to end', 30_000);
     expect(losers.filter(({ code }) => code !== 75)).toEqual([]);
@@ -238,9 +269,26 @@ describe('starting', () => {
     const address = canary.address();
     const proxy = `http://127.0.0.1:${typeof address === 'object' && address !== null ? address.port : 0}`;
     try {
-      const relay = await home.start([], { env: { HTTP_PROXY: proxy, HTTPS_PROXY: proxy, http_proxy: proxy, https_proxy: proxy, ALL_PROXY: proxy } });
+      const relay = await home.start([], {
+        env: { HTTP_PROXY: proxy, HTTPS_PROXY: proxy, http_proxy: proxy, https_proxy: proxy, ALL_PROXY: proxy },
+      });
       await home.run(['keys', 'add', 'local', '--provider', 'local', '--api-key-stdin'], { input: 'sk-local' });
-      await home.run(['keys', 'add', 'far', '--provider', 'openai', '--base-url', 'https://relay-x.invalid/v1', '--api-key-stdin', '--no-verify', '--priority', '1'], { input: 'sk-far' });
+      await home.run(
+        [
+          'keys',
+          'add',
+          'far',
+          '--provider',
+          'openai',
+          '--base-url',
+          'https://relay-x.invalid/v1',
+          '--api-key-stdin',
+          '--no-verify',
+          '--priority',
+          '1',
+        ],
+        { input: 'sk-far' },
+      );
       expect((await post(relay, {})).status).toBe(200);
       expect(proxied).toBe(0);
     } finally {
@@ -268,7 +316,9 @@ describe('what lasts', () => {
   test('S13 commands that write while it runs and while it does not lose nothing', async () => {
     const relay = await home.start();
     const add = async (prefix: string): Promise<void> => {
-      const results = await Promise.all(Array.from({ length: 8 }, (_, index) => home.run(['clients', 'add', `${prefix}-${index}`, '--json'])));
+      const results = await Promise.all(
+        Array.from({ length: 8 }, (_, index) => home.run(['clients', 'add', `${prefix}-${index}`, '--json'])),
+      );
       expect(results.map(({ code }) => code)).toEqual(Array.from({ length: 8 }, () => 0));
     };
     await add('running');
@@ -282,10 +332,14 @@ describe('what lasts', () => {
     const relay = await started();
     expect((await post(relay, {})).status).toBe(200);
     await rm(home.path, { recursive: true, force: true });
-    const refused = await waitFor(async () => {
-      const response = await post(relay, {});
-      return response.status === 503 ? response.json() : null;
-    }, 'a refusal', 10_000);
+    const refused = await waitFor(
+      async () => {
+        const response = await post(relay, {});
+        return response.status === 503 ? response.json() : null;
+      },
+      'a refusal',
+      10_000,
+    );
     expect(refused).toMatchObject({ error: { code: 'storage_unavailable' } });
     expect((await post(relay, {}, 'sk-relay-made-up')).status).toBe(401);
     await expect(stat(join(home.path, 'state.json'))).rejects.toThrow('ENOENT');
@@ -295,15 +349,21 @@ describe('what lasts', () => {
 });
 
 describe('pipes', () => {
-  test.each([['status'], ['keys', 'list', '--json'], ['config', 'schema'], ['--help'], ['models']])('P08 a reader that leaves is no error: relay %s %s', async (...args) => {
-    await home.start(['--mock']);
-    const child = spawn(process.execPath, [LAUNCHER, ...args.filter((arg) => arg !== undefined)], { env: home.env, stdio: ['ignore', 'pipe', 'pipe'] });
-    let stderr = '';
-    child.stderr.on('data', (chunk: Buffer) => (stderr += chunk.toString('utf8')));
-    child.stdout.destroy();
-    expect(await within(new Promise((resolve) => child.once('close', resolve)), 'its end', 15_000)).toBe(0);
-    expect(stderr).toBe('');
-  });
+  test.each([['status'], ['keys', 'list', '--json'], ['config', 'schema'], ['--help'], ['models']])(
+    'P08 a reader that leaves is no error: relay %s %s',
+    async (...args) => {
+      await home.start(['--mock']);
+      const child = spawn(process.execPath, [LAUNCHER, ...args.filter((arg) => arg !== undefined)], {
+        env: home.env,
+        stdio: ['ignore', 'pipe', 'pipe'],
+      });
+      let stderr = '';
+      child.stderr.on('data', (chunk: Buffer) => (stderr += chunk.toString('utf8')));
+      child.stdout.destroy();
+      expect(await within(new Promise((resolve) => child.once('close', resolve)), 'its end', 15_000)).toBe(0);
+      expect(stderr).toBe('');
+    },
+  );
 
   test('P11 no colour where none is wanted, and none in a pipe', async () => {
     await home.start(['--mock']);
@@ -320,7 +380,10 @@ test('C53 a hundred clients that hardly read cost the daemon less than 100 MB', 
   const relay = await started();
   const key: string = JSON.parse((await home.run(['clients', 'add', 'many', '--concurrency', '200', '--json'])).stdout).key;
   const piece = `data: ${JSON.stringify({ id: 'c', object: 'chat.completion.chunk', created: 1, model: MODEL, choices: [{ index: 0, delta: { content: 'x'.repeat(65_000) }, finish_reason: null }] })}\n\n`;
-  upstream.script('local', Array.from({ length: 100 }, () => ok({ frames: Array.from({ length: 400 }, () => piece) })));
+  upstream.script(
+    'local',
+    Array.from({ length: 100 }, () => ok({ frames: Array.from({ length: 400 }, () => piece) })),
+  );
   expect((await post(relay, { stream: true }, key)).status).toBe(200);
   const rss = async (): Promise<number> => JSON.parse((await home.run(['status', '--json'])).stdout).gateway.rssMb;
   const before = await rss();
@@ -328,7 +391,12 @@ test('C53 a hundred clients that hardly read cost the daemon less than 100 MB', 
   const body = JSON.stringify({ model: MODEL, stream: true, messages: [{ role: 'user', content: 'Say much' }] });
   for (const { socket } of raws) {
     socket.pause();
-    socket.write(rawRequest(Number(new URL(relay.url).port), 'POST /v1/chat/completions HTTP/1.1', { headers: [`Authorization: Bearer ${key}`, 'Content-Type: application/json'], body }));
+    socket.write(
+      rawRequest(Number(new URL(relay.url).port), 'POST /v1/chat/completions HTTP/1.1', {
+        headers: [`Authorization: Bearer ${key}`, 'Content-Type: application/json'],
+        body,
+      }),
+    );
   }
   await waitFor(() => generating().filter(({ status }) => status === 200).length === 100, 'a hundred streams', 10_000);
   // Each look at the status is a few turns of the daemon's loop under this load.

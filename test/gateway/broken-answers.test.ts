@@ -5,16 +5,42 @@ import { frameOf, garbageEvent, hang, ok } from '../../src/mock/steps.ts';
 import { codexBody } from '../support/fake-upstream.ts';
 import { commentsIn, eventsIn, textOf, typesOf } from '../support/collect-events.ts';
 import type { Answer, ServedRelay } from '../support/serve-in-process.ts';
-import { chat, expectError, KEY_MODEL, responses, runOn, serveInProcess, serveTimed, TWO_CHAT_KEYS, TWO_PLATFORM_KEYS } from '../support/serve-in-process.ts';
+import {
+  chat,
+  expectError,
+  KEY_MODEL,
+  responses,
+  runOn,
+  serveInProcess,
+  serveTimed,
+  TWO_CHAT_KEYS,
+  TWO_PLATFORM_KEYS,
+} from '../support/serve-in-process.ts';
 import { waitFor } from '../support/wait-for.ts';
 
-const stream = (relay: ServedRelay, wire: 'chat' | 'responses', model?: string): Promise<Answer> => (wire === 'chat'
-  ? relay.ask('/v1/chat/completions', { body: chat('Say broken', { stream: true, ...(model !== undefined && { model }) }) })
-  : relay.ask('/v1/responses', { body: responses('Say broken', { stream: true, ...(model !== undefined && { model }) }) }));
+const stream = (relay: ServedRelay, wire: 'chat' | 'responses', model?: string): Promise<Answer> =>
+  wire === 'chat'
+    ? relay.ask('/v1/chat/completions', { body: chat('Say broken', { stream: true, ...(model !== undefined && { model }) }) })
+    : relay.ask('/v1/responses', { body: responses('Say broken', { stream: true, ...(model !== undefined && { model }) }) });
 
-const CREATED = frameOf('response.created', { type: 'response.created', sequence_number: 0, response: { id: 'resp_1', object: 'response', status: 'in_progress', model: 'gpt-5.5', output: [] } });
-const delta = (text: string): string => frameOf('response.output_text.delta', { type: 'response.output_text.delta', item_id: 'msg_1', output_index: 0, content_index: 0, delta: text });
-const completed = (usage: JsonValue): string => frameOf('response.completed', { type: 'response.completed', response: { id: 'resp_1', object: 'response', status: 'completed', model: 'gpt-5.5', output: [], usage } });
+const CREATED = frameOf('response.created', {
+  type: 'response.created',
+  sequence_number: 0,
+  response: { id: 'resp_1', object: 'response', status: 'in_progress', model: 'gpt-5.5', output: [] },
+});
+const delta = (text: string): string =>
+  frameOf('response.output_text.delta', {
+    type: 'response.output_text.delta',
+    item_id: 'msg_1',
+    output_index: 0,
+    content_index: 0,
+    delta: text,
+  });
+const completed = (usage: JsonValue): string =>
+  frameOf('response.completed', {
+    type: 'response.completed',
+    response: { id: 'resp_1', object: 'response', status: 'completed', model: 'gpt-5.5', output: [], usage },
+  });
 const USAGE = { input_tokens: 10, output_tokens: 5, total_tokens: 15 };
 
 describe('silence', () => {
@@ -23,10 +49,19 @@ describe('silence', () => {
     for (const name of ['a', 'b']) relay.upstream.script(name, [hang('before-headers'), hang('before-headers')]);
     const asked = relay.ask('/v1/chat/completions', { body: chat('Say nothing') });
     await waitFor(() => relay.sent('a').length === 1 && relay.sent('a')[0]?.text !== '', 'the first call');
-    await waitFor(() => (relay.clock.advance(relay.clock.nextIn ?? 0), relay.sent('b').length === 1 && relay.sent('b')[0]?.text !== ''), 'the replay');
+    await waitFor(
+      () => (relay.clock.advance(relay.clock.nextIn ?? 0), relay.sent('b').length === 1 && relay.sent('b')[0]?.text !== ''),
+      'the replay',
+    );
     const answer = await runOn(relay.clock, asked);
     expectError(answer, 504, 'upstream_timeout');
-    expect(await relay.line(answer.id)).toMatchObject({ outcome: 'failed', attempts: [{ account: 'a', error: 'headers_timeout' }, { account: 'b', error: 'headers_timeout' }] });
+    expect(await relay.line(answer.id)).toMatchObject({
+      outcome: 'failed',
+      attempts: [
+        { account: 'a', error: 'headers_timeout' },
+        { account: 'b', error: 'headers_timeout' },
+      ],
+    });
     await waitFor(() => relay.sent().every(({ state }) => state === 'aborted'), 'the sockets to close');
   });
 
@@ -45,8 +80,15 @@ describe('silence', () => {
     relay.upstream.script('a', [hang({ afterDeltas: 2 })]);
     const answer = await stream(relay, 'responses');
     expect(answer.broken).toBe(true);
-    expect(eventsIn(answer.text).at(-1)?.json).toMatchObject({ type: 'response.failed', response: { error: { code: 'upstream_timeout' } } });
-    expect(await relay.line(answer.id)).toMatchObject({ outcome: 'broken_stream', error: { code: 'upstream_timeout' }, tokens: { estimated: true } });
+    expect(eventsIn(answer.text).at(-1)?.json).toMatchObject({
+      type: 'response.failed',
+      response: { error: { code: 'upstream_timeout' } },
+    });
+    expect(await relay.line(answer.id)).toMatchObject({
+      outcome: 'broken_stream',
+      error: { code: 'upstream_timeout' },
+      tokens: { estimated: true },
+    });
     await waitFor(() => relay.sent('a')[0]?.state === 'aborted', 'the upstream call to be cancelled');
     expect(relay.sent('b')).toHaveLength(0);
   });
@@ -71,28 +113,38 @@ test('U26 an upstream that sends comments and no event is silent all the same', 
   await waitFor(() => relay.sent('a')[0]?.status === 200, 'the headers');
   const answer = await runOn(relay.clock, asked, 5_000);
   expect(textOf(eventsIn(answer.text))).toContain('Say broken');
-  expect((await relay.line(answer.id)).attempts).toMatchObject([{ account: 'a', error: 'first_event_timeout' }, { account: 'b', error: null }]);
+  expect((await relay.line(answer.id)).attempts).toMatchObject([
+    { account: 'a', error: 'first_event_timeout' },
+    { account: 'b', error: null },
+  ]);
 });
 
 describe('U30 framing', () => {
   const spelled: readonly (readonly [string, (frames: string) => string])[] = [
-    ['LF', (text) => text], ['CRLF', (text) => text.replaceAll('\n', '\r\n')], ['CR', (text) => text.replaceAll('\n', '\r')],
-    ['a byte order mark', (text) => `\uFEFF${text}`], ['comments and retries', (text) => `: hello\n\nretry: 10\n\n${text.replaceAll('\n\nevent', '\n\n: ping\n\nevent')}`],
+    ['LF', (text) => text],
+    ['CRLF', (text) => text.replaceAll('\n', '\r\n')],
+    ['CR', (text) => text.replaceAll('\n', '\r')],
+    ['a byte order mark', (text) => `\uFEFF${text}`],
+    ['comments and retries', (text) => `: hello\n\nretry: 10\n\n${text.replaceAll('\n\nevent', '\n\n: ping\n\nevent')}`],
     ['no space after the colon', (text) => text.replaceAll('data: ', 'data:').replaceAll('event: ', 'event:')],
   ];
   const whole = CREATED + delta('grüße ') + delta('an 世界 🌍') + completed(USAGE);
 
-  test.each(spelled)('a byte at a time, in %s: the client of the same wire gets the very bytes, the other one the meaning', async (_what, spell) => {
-    const relay = await serveInProcess();
-    const frames = [spell(whole)];
-    relay.upstream.script('a', [ok({ frames, drip: { bytes: 1, everyMs: 0 } }), ok({ frames, drip: { bytes: 1, everyMs: 0 } })]);
-    const spliced = await stream(relay, 'responses');
-    expect(spliced.text.replace(/^\uFEFF/, '')).toBe(frames[0]?.replace(/^\uFEFF/, ''));
-    const translated = await stream(relay, 'chat');
-    expect(textOf(eventsIn(translated.text))).toBe('grüße an 世界 🌍');
-    expect(translated.text).toContain('[DONE]');
-    for (const { id } of [spliced, translated]) expect(await relay.line(id)).toMatchObject({ outcome: 'ok', tokens: { input: 10, output: 5, estimated: false } });
-  });
+  test.each(spelled)(
+    'a byte at a time, in %s: the client of the same wire gets the very bytes, the other one the meaning',
+    async (_what, spell) => {
+      const relay = await serveInProcess();
+      const frames = [spell(whole)];
+      relay.upstream.script('a', [ok({ frames, drip: { bytes: 1, everyMs: 0 } }), ok({ frames, drip: { bytes: 1, everyMs: 0 } })]);
+      const spliced = await stream(relay, 'responses');
+      expect(spliced.text.replace(/^\uFEFF/, '')).toBe(frames[0]?.replace(/^\uFEFF/, ''));
+      const translated = await stream(relay, 'chat');
+      expect(textOf(eventsIn(translated.text))).toBe('grüße an 世界 🌍');
+      expect(translated.text).toContain('[DONE]');
+      for (const { id } of [spliced, translated])
+        expect(await relay.line(id)).toMatchObject({ outcome: 'ok', tokens: { input: 10, output: 5, estimated: false } });
+    },
+  );
 });
 
 describe('U31 events that cannot be read', () => {
@@ -124,7 +176,9 @@ describe('U31 events that cannot be read', () => {
 
   test.each(['chat', 'responses'] as const)('a final event that cannot be read is a truncation: %s', async (wire) => {
     const relay = await serveInProcess();
-    relay.upstream.script('a', [ok({ frames: [CREATED, delta('half'), 'event: response.completed\ndata: {"type":"response.completed","response":{"id"\n\n'] })]);
+    relay.upstream.script('a', [
+      ok({ frames: [CREATED, delta('half'), 'event: response.completed\ndata: {"type":"response.completed","response":{"id"\n\n'] }),
+    ]);
     const answer = await stream(relay, wire);
     expect(answer.broken).toBe(true);
     expect((await relay.line(answer.id)).outcome).toBe('broken_stream');
@@ -133,14 +187,24 @@ describe('U31 events that cannot be read', () => {
   test('a whole body that is no JSON is 502', async () => {
     const relay = await serveInProcess({ accounts: TWO_PLATFORM_KEYS });
     for (const name of ['a', 'b']) relay.upstream.script(name, [ok({ body: '{"id":"resp_' })]);
-    expectError(await relay.ask('/v1/responses', { body: responses('Say garbage', { model: KEY_MODEL }) }), 502, 'upstream_invalid_response');
+    expectError(
+      await relay.ask('/v1/responses', { body: responses('Say garbage', { model: KEY_MODEL }) }),
+      502,
+      'upstream_invalid_response',
+    );
   });
 });
 
 describe('U37 usage nobody can count', () => {
   const odd: readonly (readonly [string, JsonValue])[] = [
-    ['null', null], ['negative', { input_tokens: -5, output_tokens: 3, total_tokens: -2 }], ['beyond all numbers', { input_tokens: 1e300, output_tokens: 1e300, total_tokens: 1e300 }],
-    ['words', { input_tokens: 'ten', output_tokens: 'five' }], ['a fraction', { input_tokens: 1.5, output_tokens: 2 }], ['a list', []], ['empty', {}], ['a number', 7],
+    ['null', null],
+    ['negative', { input_tokens: -5, output_tokens: 3, total_tokens: -2 }],
+    ['beyond all numbers', { input_tokens: 1e300, output_tokens: 1e300, total_tokens: 1e300 }],
+    ['words', { input_tokens: 'ten', output_tokens: 'five' }],
+    ['a fraction', { input_tokens: 1.5, output_tokens: 2 }],
+    ['a list', []],
+    ['empty', {}],
+    ['a number', 7],
   ];
   test.each(odd)('%s is unmetered, and totals stay numbers', async (_what, usage) => {
     const relay = await serveInProcess();
@@ -156,10 +220,29 @@ describe('U37 usage nobody can count', () => {
 
   test('none at all is unmetered, on every wire', async () => {
     const relay = await serveInProcess({ accounts: TWO_PLATFORM_KEYS });
-    const text = [frameOf(null, { id: 'c', object: 'chat.completion.chunk', created: 1, model: KEY_MODEL, choices: [{ index: 0, delta: { content: 'x' }, finish_reason: null }] }),
-      frameOf(null, { id: 'c', object: 'chat.completion.chunk', created: 1, model: KEY_MODEL, choices: [{ index: 0, delta: {}, finish_reason: 'stop' }] }), 'data: [DONE]\n\n'];
+    const text = [
+      frameOf(null, {
+        id: 'c',
+        object: 'chat.completion.chunk',
+        created: 1,
+        model: KEY_MODEL,
+        choices: [{ index: 0, delta: { content: 'x' }, finish_reason: null }],
+      }),
+      frameOf(null, {
+        id: 'c',
+        object: 'chat.completion.chunk',
+        created: 1,
+        model: KEY_MODEL,
+        choices: [{ index: 0, delta: {}, finish_reason: 'stop' }],
+      }),
+      'data: [DONE]\n\n',
+    ];
     relay.upstream.script('a', [ok({ frames: text }), ok({ usage: null }), ok({ usage: null })]);
-    const answers = [await stream(relay, 'chat', KEY_MODEL), await relay.ask('/v1/chat/completions', { body: chat('Say', { model: KEY_MODEL }) }), await relay.ask('/v1/responses', { body: responses('Say', { model: KEY_MODEL }) })];
+    const answers = [
+      await stream(relay, 'chat', KEY_MODEL),
+      await relay.ask('/v1/chat/completions', { body: chat('Say', { model: KEY_MODEL }) }),
+      await relay.ask('/v1/responses', { body: responses('Say', { model: KEY_MODEL }) }),
+    ];
     for (const answer of answers) expect(await relay.line(answer.id), answer.text).toMatchObject({ outcome: 'ok', tokens: null });
   });
 });
@@ -167,7 +250,19 @@ describe('U37 usage nobody can count', () => {
 describe('U38 more ends than one', () => {
   test('the first final event counts, and there is one line', async () => {
     const relay = await serveInProcess();
-    relay.upstream.script('a', [ok({ frames: [CREATED, delta('one'), completed(USAGE), delta('two'), completed({ input_tokens: 999, output_tokens: 999 }), 'data: [DONE]\n\n', delta('three')] })]);
+    relay.upstream.script('a', [
+      ok({
+        frames: [
+          CREATED,
+          delta('one'),
+          completed(USAGE),
+          delta('two'),
+          completed({ input_tokens: 999, output_tokens: 999 }),
+          'data: [DONE]\n\n',
+          delta('three'),
+        ],
+      }),
+    ]);
     const answer = await stream(relay, 'responses');
     expect(answer.broken).toBe(false);
     expect(answer.text).not.toMatch(/"two"|"three"|999/);
@@ -175,14 +270,25 @@ describe('U38 more ends than one', () => {
     expect(await relay.journal()).toHaveLength(1);
   });
 
-  test('what follows [DONE] is nobody\'s', async () => {
+  test("what follows [DONE] is nobody's", async () => {
     const relay = await serveInProcess({ accounts: TWO_CHAT_KEYS });
-    const chunk = (change: Record<string, JsonValue>): string => frameOf(null, { id: 'c', object: 'chat.completion.chunk', created: 1, model: KEY_MODEL, choices: [], ...change });
-    const choice = (content: string, finish: string | null): string => chunk({ choices: [{ index: 0, delta: { content }, finish_reason: finish }] });
-    relay.upstream.script('a', [ok({ frames: [
-      choice('one', null), choice('', 'stop'), chunk({ usage: { prompt_tokens: 10, completion_tokens: 5, total_tokens: 15 } }), 'data: [DONE]\n\n',
-      choice('two', null), chunk({ usage: { prompt_tokens: 999, completion_tokens: 999, total_tokens: 1_998 } }), 'data: [DONE]\n\n',
-    ] })]);
+    const chunk = (change: Record<string, JsonValue>): string =>
+      frameOf(null, { id: 'c', object: 'chat.completion.chunk', created: 1, model: KEY_MODEL, choices: [], ...change });
+    const choice = (content: string, finish: string | null): string =>
+      chunk({ choices: [{ index: 0, delta: { content }, finish_reason: finish }] });
+    relay.upstream.script('a', [
+      ok({
+        frames: [
+          choice('one', null),
+          choice('', 'stop'),
+          chunk({ usage: { prompt_tokens: 10, completion_tokens: 5, total_tokens: 15 } }),
+          'data: [DONE]\n\n',
+          choice('two', null),
+          chunk({ usage: { prompt_tokens: 999, completion_tokens: 999, total_tokens: 1_998 } }),
+          'data: [DONE]\n\n',
+        ],
+      }),
+    ]);
     const answer = await stream(relay, 'chat', KEY_MODEL);
     expect(answer.text.match(/\[DONE\]/g)).toHaveLength(1);
     expect(answer.text).not.toContain('two');
@@ -203,7 +309,11 @@ describe('keeping a client patient', () => {
     expect({ status: answer.status, broken: answer.broken }).toEqual({ status: 200, broken: false });
     expect(commentsIn(answer.text)).toEqual(Array.from({ length: 6 }, () => 'keepalive'));
     expect(textOf(eventsIn(answer.text))).toContain('Say broken');
-    expect(await relay.line(answer.id)).toMatchObject({ outcome: 'ok', account: 'b', attempts: [{ account: 'a', error: 'headers_timeout' }, { account: 'b' }] });
+    expect(await relay.line(answer.id)).toMatchObject({
+      outcome: 'ok',
+      account: 'b',
+      attempts: [{ account: 'a', error: 'headers_timeout' }, { account: 'b' }],
+    });
     // Sent before anyone served: there was nothing to name yet.
     expect(answer.headers.get('x-relay-account')).toBeNull();
     expect(answer.id).toMatch(/^req_/);
@@ -220,23 +330,33 @@ describe('keeping a client patient', () => {
     expect(typesOf(eventsIn(answer.text)).at(-1)).toBe('response.completed');
   });
 
-  test.each(['chat', 'responses'] as const)('where all fail after a comment the error is in the stream, and the connection broken: %s', async (wire) => {
-    const relay = await serveTimed();
-    for (const name of ['a', 'b']) relay.upstream.script(name, [hang('before-headers')]);
-    const asked = stream(relay, wire);
-    await waitFor(() => relay.sent('a')[0]?.text !== undefined && relay.sent('a')[0]?.text !== '', 'the first call');
-    const answer = await runOn(relay.clock, asked);
-    expect({ status: answer.status, broken: answer.broken }).toEqual({ status: 200, broken: true });
-    const last = eventsIn(answer.text).at(-1)?.json;
-    expect(last).toMatchObject(wire === 'chat' ? { error: { code: 'upstream_timeout' } } : { type: 'response.failed', response: { error: { code: 'upstream_timeout' } } });
-    expect(await relay.line(answer.id)).toMatchObject({ outcome: 'failed', error: { code: 'upstream_timeout' } });
-  });
+  test.each(['chat', 'responses'] as const)(
+    'where all fail after a comment the error is in the stream, and the connection broken: %s',
+    async (wire) => {
+      const relay = await serveTimed();
+      for (const name of ['a', 'b']) relay.upstream.script(name, [hang('before-headers')]);
+      const asked = stream(relay, wire);
+      await waitFor(() => relay.sent('a')[0]?.text !== undefined && relay.sent('a')[0]?.text !== '', 'the first call');
+      const answer = await runOn(relay.clock, asked);
+      expect({ status: answer.status, broken: answer.broken }).toEqual({ status: 200, broken: true });
+      const last = eventsIn(answer.text).at(-1)?.json;
+      expect(last).toMatchObject(
+        wire === 'chat'
+          ? { error: { code: 'upstream_timeout' } }
+          : { type: 'response.failed', response: { error: { code: 'upstream_timeout' } } },
+      );
+      expect(await relay.line(answer.id)).toMatchObject({ outcome: 'failed', error: { code: 'upstream_timeout' } });
+    },
+  );
 
   test('comments in the middle of a stream stand between events, and do not keep a dead upstream alive', async () => {
     const relay = await serveTimed({ accounts: TWO_CHAT_KEYS });
     relay.upstream.script('a', [hang({ afterDeltas: 2 })]);
     const leave = new AbortController();
-    const response = await relay.call('/v1/chat/completions', { body: chat('Say silence', { model: KEY_MODEL, stream: true }), signal: leave.signal });
+    const response = await relay.call('/v1/chat/completions', {
+      body: chat('Say silence', { model: KEY_MODEL, stream: true }),
+      signal: leave.signal,
+    });
     const reader = response.body?.getReader();
     let text = '';
     const read = async (): Promise<string> => (text += new TextDecoder().decode((await reader?.read())?.value));
@@ -248,7 +368,12 @@ describe('keeping a client patient', () => {
       while (commentsIn(text).length === before) await read();
     }
     expect(commentsIn(text)).toEqual(['keepalive', 'keepalive', 'keepalive']);
-    expect(text.split('\n\n').filter((event) => event.startsWith('data: ')).every((event) => JSON.parse(event.slice(6)))).toBe(true);
+    expect(
+      text
+        .split('\n\n')
+        .filter((event) => event.startsWith('data: '))
+        .every((event) => JSON.parse(event.slice(6))),
+    ).toBe(true);
     leave.abort();
     await relay.idle();
   });

@@ -8,7 +8,8 @@ import { chat, expectError, KEY_MODEL, responses, serveInProcess, serveTimed, TW
 import { waitFor } from '../support/wait-for.ts';
 
 const accountOf = ({ headers, text, status }: Answer): string => headers.get('x-relay-account') ?? `${status} ${text}`;
-const say = (relay: ServedRelay, body: JsonObject, headers: Readonly<Record<string, string>> = {}): Promise<Answer> => relay.ask('/v1/chat/completions', { body, headers });
+const say = (relay: ServedRelay, body: JsonObject, headers: Readonly<Record<string, string>> = {}): Promise<Answer> =>
+  relay.ask('/v1/chat/completions', { body, headers });
 const EQUAL = { config: { routing: { strategy: 'round-robin' } } } as const;
 /** Two accounts of one rank, which new conversations go to in turn. */
 const inTurn = async (): Promise<ServedRelay> => {
@@ -16,18 +17,43 @@ const inTurn = async (): Promise<ServedRelay> => {
   for (const name of ['a', 'b']) {
     relay.upstream.add({ name, kind: 'chatgpt' });
     await relay.daemon.control.call('accounts.add', {
-      name, provider: 'chatgpt', kind: 'chatgpt', credential: relay.upstream.account(name).credential, baseUrl: null, wire: null, priority: 10, acceptTerms: true, verify: true,
+      name,
+      provider: 'chatgpt',
+      kind: 'chatgpt',
+      credential: relay.upstream.account(name).credential,
+      baseUrl: null,
+      wire: null,
+      priority: 10,
+      acceptTerms: true,
+      verify: true,
     });
   }
   return relay;
 };
 
 describe('a conversation stays where it is', () => {
-  const names: readonly (readonly [string, (turn: number) => { readonly body: JsonObject; readonly headers?: Readonly<Record<string, string>> }])[] = [
+  const names: readonly (readonly [
+    string,
+    (turn: number) => { readonly body: JsonObject; readonly headers?: Readonly<Record<string, string>> },
+  ])[] = [
     ['its thread', (turn) => ({ body: chat(`Turn ${turn}`), headers: { 'thread-id': 't-1' } })],
     ['its session', (turn) => ({ body: chat(`Turn ${turn}`), headers: { session_id: 's-1' } })],
     ['its cache key', (turn) => ({ body: chat(`Turn ${turn}`, { prompt_cache_key: 'k-1' }) })],
-    ['its beginning', (turn) => ({ body: chat('Hello there', { messages: [{ role: 'system', content: 'Be kind.' }, { role: 'user', content: 'Hello there' }, ...Array.from({ length: turn }, (_, index) => [{ role: 'assistant', content: `a${index}` }, { role: 'user', content: `u${index}` }]).flat()] }) })],
+    [
+      'its beginning',
+      (turn) => ({
+        body: chat('Hello there', {
+          messages: [
+            { role: 'system', content: 'Be kind.' },
+            { role: 'user', content: 'Hello there' },
+            ...Array.from({ length: turn }, (_, index) => [
+              { role: 'assistant', content: `a${index}` },
+              { role: 'user', content: `u${index}` },
+            ]).flat(),
+          ],
+        }),
+      }),
+    ],
   ];
   test.each(names)('known by %s', async (_what, make) => {
     const relay = await inTurn();
@@ -52,7 +78,10 @@ describe('a conversation stays where it is', () => {
   });
 
   test('routing.sticky false leaves each request to the strategy', async () => {
-    const relay = await serveInProcess({ config: { routing: { strategy: 'round-robin', sticky: false } }, accounts: TWO_PLATFORM_KEYS.map((account) => ({ ...account })) });
+    const relay = await serveInProcess({
+      config: { routing: { strategy: 'round-robin', sticky: false } },
+      accounts: TWO_PLATFORM_KEYS.map((account) => ({ ...account })),
+    });
     const answer = await say(relay, chat('x', { model: KEY_MODEL }), { 'thread-id': 't-1' });
     expect((await relay.line(answer.id)).route?.sticky).toBe('none');
   });
@@ -83,7 +112,7 @@ describe('a conversation stays where it is', () => {
   });
 });
 
-describe('Codex\'s turn', () => {
+describe("Codex's turn", () => {
   const codex = (relay: ServedRelay, headers: Readonly<Record<string, string>> = {}): Promise<Answer> =>
     relay.ask('/v1/responses', { headers: { originator: 'codex_cli_rs', 'thread-id': 't-1', ...headers }, body: codexBody() });
   const turnState = (relay: ServedRelay, account: string): string | undefined => relay.sent(account).at(-1)?.headers['x-codex-turn-state'];
@@ -118,7 +147,7 @@ describe('Codex\'s turn', () => {
     expect(turnState(relay, 'a')).toBe(state);
   });
 
-  test('only Codex hears of it, and only Codex hears of the backend\'s limits', async () => {
+  test("only Codex hears of it, and only Codex hears of the backend's limits", async () => {
     const relay = await serveInProcess();
     const answer = await relay.ask('/v1/responses', { body: responses('Say hi', { stream: true }) });
     expect([...answer.headers.keys()].filter((name) => name.startsWith('x-codex-'))).toEqual([]);
@@ -129,9 +158,21 @@ describe('Codex\'s turn', () => {
 describe('what only one account can go on with', () => {
   test('a file it was given is asked of it alone, and of nobody else when it cannot', async () => {
     const relay = await serveTimed({ accounts: TWO_PLATFORM_KEYS });
-    const ask = (text: string): Promise<Answer> => relay.ask('/v1/responses', {
-      body: responses('', { model: KEY_MODEL, input: [{ role: 'user', content: [{ type: 'input_file', file_id: 'file-1' }, { type: 'input_text', text }] }] }),
-    });
+    const ask = (text: string): Promise<Answer> =>
+      relay.ask('/v1/responses', {
+        body: responses('', {
+          model: KEY_MODEL,
+          input: [
+            {
+              role: 'user',
+              content: [
+                { type: 'input_file', file_id: 'file-1' },
+                { type: 'input_text', text },
+              ],
+            },
+          ],
+        }),
+      });
     expect(accountOf(await ask('Say one'))).toBe('a');
     expect(accountOf(await ask('Say two'))).toBe('a');
     relay.upstream.script('a', [rateLimited({ retryAfter: '3600' })]);
@@ -154,7 +195,16 @@ test('who runs what is told while it runs', async () => {
   relay.upstream.script('a', [ok({ text: 'one two three', break: { at: { afterDeltas: 2 }, how: 'hang', gate } })]);
   const asked = relay.ask('/v1/responses', { body: responses('Say live', { stream: true }) });
   const running = await waitFor(() => relay.daemon.live.running().find(({ outputEvents }) => outputEvents >= 2), 'two deltas');
-  expect(running).toMatchObject({ client: 'default', endpoint: 'responses', stream: true, model: 'gpt-5.5', account: 'a', provider: 'chatgpt', phase: 'streaming', attempts: 1 });
+  expect(running).toMatchObject({
+    client: 'default',
+    endpoint: 'responses',
+    stream: true,
+    model: 'gpt-5.5',
+    account: 'a',
+    provider: 'chatgpt',
+    phase: 'streaming',
+    attempts: 1,
+  });
   expect((await relay.account('a')).inFlight).toBe(1);
   gate.release();
   expect((await asked).broken).toBe(false);

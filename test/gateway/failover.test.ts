@@ -5,7 +5,17 @@ import type { MockStep } from '../../src/mock/steps.ts';
 import { cut, eof, errorEvent, failed, failedEvent, frameOf, ok, rateLimited, reset } from '../../src/mock/steps.ts';
 import { eventsIn, textOf } from '../support/collect-events.ts';
 import type { Answer, ServedAccountSpec, ServedRelay } from '../support/serve-in-process.ts';
-import { chat, expectError, KEY_MODEL, responses, serveInProcess, SIGN_IN_MODEL, TWO_CHAT_KEYS, TWO_PLATFORM_KEYS, TWO_SIGN_INS } from '../support/serve-in-process.ts';
+import {
+  chat,
+  expectError,
+  KEY_MODEL,
+  responses,
+  serveInProcess,
+  SIGN_IN_MODEL,
+  TWO_CHAT_KEYS,
+  TWO_PLATFORM_KEYS,
+  TWO_SIGN_INS,
+} from '../support/serve-in-process.ts';
 
 interface Pair {
   readonly name: string;
@@ -25,11 +35,17 @@ const PAIRS: readonly Pair[] = [
   { name: 'responses over the platform', client: 'responses', upstream: 'responses', accounts: TWO_PLATFORM_KEYS, model: KEY_MODEL },
 ];
 const TEXT = 'alpha beta gamma delta epsilon';
-const CASES = PAIRS.flatMap((pair) => [{ ...pair, stream: true }, { ...pair, stream: false }].map((entry) => ({ ...entry, title: `${pair.name}, ${entry.stream ? 'streamed' : 'whole'}` })));
+const CASES = PAIRS.flatMap((pair) =>
+  [
+    { ...pair, stream: true },
+    { ...pair, stream: false },
+  ].map((entry) => ({ ...entry, title: `${pair.name}, ${entry.stream ? 'streamed' : 'whole'}` })),
+);
 
-const ask = (relay: ServedRelay, { client, model, stream }: { client: Pair['client']; model: string; stream: boolean }): Promise<Answer> => (client === 'chat'
-  ? relay.ask('/v1/chat/completions', { body: chat('Say failover', { model, stream }) })
-  : relay.ask('/v1/responses', { body: responses('Say failover', { model, stream }) }));
+const ask = (relay: ServedRelay, { client, model, stream }: { client: Pair['client']; model: string; stream: boolean }): Promise<Answer> =>
+  client === 'chat'
+    ? relay.ask('/v1/chat/completions', { body: chat('Say failover', { model, stream }) })
+    : relay.ask('/v1/responses', { body: responses('Say failover', { model, stream }) });
 
 /** The whole text an answer carried, of either wire, streamed or not. */
 function said({ text, json }: Answer): string {
@@ -37,7 +53,10 @@ function said({ text, json }: Answer): string {
   const choice = (json['choices'] as JsonObject[] | undefined)?.[0];
   if (choice !== undefined) return String((choice['message'] as JsonObject)['content']);
   const items = (json['output'] as JsonObject[] | undefined) ?? [];
-  return items.flatMap((item) => (item['content'] as JsonObject[] | undefined) ?? []).map((part) => String(part['text'] ?? '')).join('');
+  return items
+    .flatMap((item) => (item['content'] as JsonObject[] | undefined) ?? [])
+    .map((part) => String(part['text'] ?? ''))
+    .join('');
 }
 
 /** Things that go wrong before anything meaningful has come, on a stream and on a whole answer alike. */
@@ -48,9 +67,31 @@ const EARLY: readonly (readonly [string, (pair: Pair) => MockStep, string | null
   ['U23 an end before the headers', () => eof('before-headers'), null],
   ['U24 a reset after the headers', () => reset('after-headers'), null],
   ['U24 an end after the headers', () => cut('after-headers'), null],
-  ['an error in the answer itself', ({ upstream }) => (upstream === 'responses'
-    ? { ...failedEvent('server_is_overloaded', 'Busy.', 'after-headers'), body: JSON.stringify({ id: 'r', object: 'response', status: 'failed', error: { code: 'server_is_overloaded', message: 'Busy.' }, output: [], usage: null }) }
-    : ok({ insert: { at: 'after-headers', frames: [frameOf(null, { error: { message: 'Busy.', code: 'server_is_overloaded', type: 'server_error' } })], next: 'end' }, body: JSON.stringify({ error: { message: 'Busy.', code: 'server_is_overloaded', type: 'server_error' } }) })), null],
+  [
+    'an error in the answer itself',
+    ({ upstream }) =>
+      upstream === 'responses'
+        ? {
+            ...failedEvent('server_is_overloaded', 'Busy.', 'after-headers'),
+            body: JSON.stringify({
+              id: 'r',
+              object: 'response',
+              status: 'failed',
+              error: { code: 'server_is_overloaded', message: 'Busy.' },
+              output: [],
+              usage: null,
+            }),
+          }
+        : ok({
+            insert: {
+              at: 'after-headers',
+              frames: [frameOf(null, { error: { message: 'Busy.', code: 'server_is_overloaded', type: 'server_error' } })],
+              next: 'end',
+            },
+            body: JSON.stringify({ error: { message: 'Busy.', code: 'server_is_overloaded', type: 'server_error' } }),
+          }),
+    null,
+  ],
 ];
 
 describe.each(CASES)('before the commit point: $title', (pair) => {
@@ -59,11 +100,20 @@ describe.each(CASES)('before the commit point: $title', (pair) => {
     relay.upstream.script('a', [makeStep(pair)]);
     relay.upstream.script('b', [ok({ text: TEXT })]);
     const answer = await ask(relay, pair);
-    expect({ status: answer.status, broken: answer.broken, said: said(answer) }, answer.text).toEqual({ status: 200, broken: false, said: TEXT });
+    expect({ status: answer.status, broken: answer.broken, said: said(answer) }, answer.text).toEqual({
+      status: 200,
+      broken: false,
+      said: TEXT,
+    });
     expect(answer.headers.get('x-relay-account')).toBe('b');
     expect(answer.headers.get('x-relay-attempts')).toBe('2');
     const line = await relay.line(answer.id);
-    expect(line).toMatchObject({ outcome: 'ok', status: 200, account: 'b', attempts: [{ account: 'a' }, { account: 'b', status: 200, error: null }] });
+    expect(line).toMatchObject({
+      outcome: 'ok',
+      status: 200,
+      account: 'b',
+      attempts: [{ account: 'a' }, { account: 'b', status: 200, error: null }],
+    });
     expect(line.attempts[0]?.error).toEqual(code ?? expect.any(String));
     expect(line.tokens).not.toBeNull();
     expect(relay.sent()).toHaveLength(2);
@@ -110,11 +160,18 @@ describe.each(CASES.filter(({ stream }) => stream))('after the commit point: $ti
     expect((await relay.account('a')).lastError).not.toBeNull();
   });
 
-  test('an error event of the upstream\'s own is passed on, and the connection broken behind it', async () => {
+  test("an error event of the upstream's own is passed on, and the connection broken behind it", async () => {
     const relay = await serveInProcess({ accounts: pair.accounts });
-    const step = pair.upstream === 'responses'
-      ? failedEvent('server_error', 'It went wrong.', { afterDeltas: 2 })
-      : ok({ insert: { at: { afterDeltas: 2 }, frames: [frameOf(null, { error: { message: 'It went wrong.', code: 'server_error', type: 'server_error' } })], next: 'end' } });
+    const step =
+      pair.upstream === 'responses'
+        ? failedEvent('server_error', 'It went wrong.', { afterDeltas: 2 })
+        : ok({
+            insert: {
+              at: { afterDeltas: 2 },
+              frames: [frameOf(null, { error: { message: 'It went wrong.', code: 'server_error', type: 'server_error' } })],
+              next: 'end',
+            },
+          });
     relay.upstream.script('a', [{ ...step, text: TEXT } as MockStep]);
     const answer = await ask(relay, pair);
     expect(answer.broken).toBe(true);
@@ -160,7 +217,12 @@ describe('replays that could do work twice', () => {
 
 test('a quota refusal that comes as the first event of a 200 moves on, and the account waits', async () => {
   const relay = await serveInProcess();
-  relay.upstream.script('a', [errorEvent({ status: 429, error: { type: 'usage_limit_reached', message: 'The usage limit has been reached', plan_type: 'plus', resets_in_seconds: 600 } })]);
+  relay.upstream.script('a', [
+    errorEvent({
+      status: 429,
+      error: { type: 'usage_limit_reached', message: 'The usage limit has been reached', plan_type: 'plus', resets_in_seconds: 600 },
+    }),
+  ]);
   const answer = await relay.ask('/v1/responses', { body: responses('Say hidden', { stream: true }) });
   expect(answer.headers.get('x-relay-account')).toBe('b');
   expect(await relay.account('a')).toMatchObject({ state: 'cooldown', reason: 'usage_limit_reached' });
@@ -168,16 +230,24 @@ test('a quota refusal that comes as the first event of a 200 moves on, and the a
 
 test('another model serves where the user says so, once every account of the first is spent', async () => {
   const relay = await serveInProcess({ config: { models: { fallbacks: { [SIGN_IN_MODEL]: ['gpt-6-luna'] } } } });
-  for (const name of ['a', 'b']) relay.upstream.script(name, [failed(404, 'model_not_found', `The model \`${SIGN_IN_MODEL}\` does not exist.`)]);
+  for (const name of ['a', 'b'])
+    relay.upstream.script(name, [failed(404, 'model_not_found', `The model \`${SIGN_IN_MODEL}\` does not exist.`)]);
   const answer = await relay.ask('/v1/chat/completions', { body: chat('Say fallback') });
   expect(answer.status, answer.text).toBe(200);
   expect(answer.headers.get('x-relay-model')).toBe('gpt-6-luna');
-  expect(await relay.line(answer.id)).toMatchObject({ model: { asked: SIGN_IN_MODEL, sent: 'gpt-6-luna' }, attempts: [{ model: SIGN_IN_MODEL }, { model: SIGN_IN_MODEL }, { model: 'gpt-6-luna', error: null }] });
+  expect(await relay.line(answer.id)).toMatchObject({
+    model: { asked: SIGN_IN_MODEL, sent: 'gpt-6-luna' },
+    attempts: [{ model: SIGN_IN_MODEL }, { model: SIGN_IN_MODEL }, { model: 'gpt-6-luna', error: null }],
+  });
 });
 
 test('where no model serves, the client is told of the one it asked for', async () => {
   const relay = await serveInProcess({ config: { models: { fallbacks: { [SIGN_IN_MODEL]: ['gpt-6-luna'] } } } });
-  for (const name of ['a', 'b']) relay.upstream.script(name, [rateLimited({ retryAfter: '3600' }), failed(404, 'model_not_found', 'The model `gpt-6-luna` does not exist.')]);
+  for (const name of ['a', 'b'])
+    relay.upstream.script(name, [
+      rateLimited({ retryAfter: '3600' }),
+      failed(404, 'model_not_found', 'The model `gpt-6-luna` does not exist.'),
+    ]);
   const answer = await relay.ask('/v1/chat/completions', { body: chat('Say none') });
   expectError(answer, 429, 'accounts_exhausted');
   expect(answer.text).toContain('relay keys wake a');

@@ -10,12 +10,17 @@ import { chat, expectError, KEY_MODEL, runOn, serveInProcess, serveTimed, TWO_PL
 import { waitFor } from '../support/wait-for.ts';
 
 let said = 0;
-const say = (relay: ServedRelay, change: Parameters<typeof chat>[1] = {}): Promise<Answer> => relay.ask('/v1/chat/completions', { body: chat(`Say ${(said += 1)}`, change) });
+const say = (relay: ServedRelay, change: Parameters<typeof chat>[1] = {}): Promise<Answer> =>
+  relay.ask('/v1/chat/completions', { body: chat(`Say ${(said += 1)}`, change) });
 const refreshes = (relay: ServedRelay): number => relay.upstream.calls.filter(({ path }) => path === '/oauth/token').length;
 const ONE = [{ name: 'a', kind: 'chatgpt' as const }];
 
 /** A store that can be made to fail, to wait, or to be changed behind Relay's back. */
-function watchedStore(): { readonly store: CredentialStore; readonly ids: string[]; before: (what: 'get' | 'set', id: string) => Promise<void> } {
+function watchedStore(): {
+  readonly store: CredentialStore;
+  readonly ids: string[];
+  before: (what: 'get' | 'set', id: string) => Promise<void>;
+} {
   const inner = createMemoryStore();
   const watched = {
     ids: [] as string[],
@@ -44,7 +49,13 @@ describe('tokens that end', () => {
     expect(answer.status, answer.text).toBe(200);
     expect(answer.headers.get('x-relay-account')).toBe('a');
     expect(refreshes(relay)).toBe(1);
-    expect(await relay.line(answer.id)).toMatchObject({ outcome: 'ok', attempts: [{ account: 'a', status: 401 }, { account: 'a', status: 200, error: null }] });
+    expect(await relay.line(answer.id)).toMatchObject({
+      outcome: 'ok',
+      attempts: [
+        { account: 'a', status: 401 },
+        { account: 'a', status: 200, error: null },
+      ],
+    });
     expect(await relay.account('a')).toMatchObject({ state: 'ready', lastError: null });
   });
 
@@ -61,7 +72,9 @@ describe('tokens that end', () => {
     const relay = await serveInProcess({ accounts: ONE, config: { routing: { accountConcurrency: 100 } } });
     const key = await relay.client('crowd', { concurrency: 100 });
     relay.upstream.account('a').expireAccessToken();
-    const answers = await Promise.all(Array.from({ length: 100 }, (_, index) => relay.ask('/v1/chat/completions', { key, body: chat(`Say crowd ${index}.`) })));
+    const answers = await Promise.all(
+      Array.from({ length: 100 }, (_, index) => relay.ask('/v1/chat/completions', { key, body: chat(`Say crowd ${index}.`) })),
+    );
     expect(new Set(answers.map(({ status }) => status))).toEqual(new Set([200]));
     expect(answers.every(({ text }, index) => text.includes(`Say crowd ${index}.`))).toBe(true);
     expect(refreshes(relay)).toBe(1);
@@ -89,7 +102,11 @@ describe('tokens that end', () => {
     const answer = await say(relay);
     expect(answer.headers.get('x-relay-account')).toBe('b');
     expect(refreshes(relay)).toBe(1);
-    expect((await relay.line(answer.id)).attempts.map(({ account, status }) => `${account} ${status}`)).toEqual(['a 401', 'a 401', 'b 200']);
+    expect((await relay.line(answer.id)).attempts.map(({ account, status }) => `${account} ${status}`)).toEqual([
+      'a 401',
+      'a 401',
+      'b 200',
+    ]);
     const { state, until } = await relay.account('a');
     expect(state).toBe('cooldown');
     expect((until ?? 0) - relay.clock.now()).toBeGreaterThanOrEqual(30 * 60_000);
@@ -143,18 +160,21 @@ describe('sign-ins that are over', () => {
     expect((await relay.account('a')).state).toBe('ready');
   });
 
-  test.each(['refresh_token_expired', 'refresh_token_invalidated', 'invalid_grant', 'account_deactivated', 'app_session_terminated'])('U12 %s is for good: said why, and not tried again', async (code) => {
-    const relay = await serveTimed({ accounts: ONE });
-    relay.upstream.account('a').expireAccessToken();
-    relay.upstream.failRefresh('a', { do: 'refuse', code, status: code === 'account_deactivated' ? 403 : 400 });
-    const answer = await say(relay);
-    expect(expectError(answer, 503, 'no_account')).toContain('relay keys login a');
-    expect(await relay.account('a')).toMatchObject({ state: 'needs-login', reason: code });
-    relay.clock.advance(3_600_000);
-    expectError(await say(relay), 503, 'no_account');
-    expect(refreshes(relay)).toBe(1);
-    expect(relay.sent()).toHaveLength(1);
-  });
+  test.each(['refresh_token_expired', 'refresh_token_invalidated', 'invalid_grant', 'account_deactivated', 'app_session_terminated'])(
+    'U12 %s is for good: said why, and not tried again',
+    async (code) => {
+      const relay = await serveTimed({ accounts: ONE });
+      relay.upstream.account('a').expireAccessToken();
+      relay.upstream.failRefresh('a', { do: 'refuse', code, status: code === 'account_deactivated' ? 403 : 400 });
+      const answer = await say(relay);
+      expect(expectError(answer, 503, 'no_account')).toContain('relay keys login a');
+      expect(await relay.account('a')).toMatchObject({ state: 'needs-login', reason: code });
+      relay.clock.advance(3_600_000);
+      expectError(await say(relay), 503, 'no_account');
+      expect(refreshes(relay)).toBe(1);
+      expect(relay.sent()).toHaveLength(1);
+    },
+  );
 
   test('signing in again brings the account back at once', async () => {
     const relay = await serveTimed({ accounts: ONE });
@@ -167,17 +187,20 @@ describe('sign-ins that are over', () => {
 });
 
 describe('a sign-in server in trouble', () => {
-  test.each([{ do: 'status', status: 503 }, { do: 'reset' }, { do: 'status', status: 500 }] as const)('a refresh that cannot be made now holds nobody up: %j', async (fault) => {
-    const relay = await serveTimed();
-    relay.upstream.account('a').expireAccessToken();
-    relay.upstream.failRefresh('a', fault, fault);
-    const answer = await say(relay);
-    expect(answer.headers.get('x-relay-account')).toBe('b');
-    expect((await relay.account('a')).state).toBe('cooldown');
-    expect(refreshes(relay)).toBe(1);
-    relay.clock.advance(6 * 60_000);
-    expect((await say(relay)).status).toBe(200);
-  });
+  test.each([{ do: 'status', status: 503 }, { do: 'reset' }, { do: 'status', status: 500 }] as const)(
+    'a refresh that cannot be made now holds nobody up: %j',
+    async (fault) => {
+      const relay = await serveTimed();
+      relay.upstream.account('a').expireAccessToken();
+      relay.upstream.failRefresh('a', fault, fault);
+      const answer = await say(relay);
+      expect(answer.headers.get('x-relay-account')).toBe('b');
+      expect((await relay.account('a')).state).toBe('cooldown');
+      expect(refreshes(relay)).toBe(1);
+      relay.clock.advance(6 * 60_000);
+      expect((await say(relay)).status).toBe(200);
+    },
+  );
 
   test('a token that is still good is used while its renewal fails', async () => {
     const relay = await serveTimed({ accounts: ONE });
@@ -198,7 +221,9 @@ describe('the keychain in trouble', () => {
     watched.before = (what, id) => {
       if (id !== first || what === 'set') return Promise.resolve();
       asked += 1;
-      return Promise.reject(new CredentialStoreError('denied', 'The keychain did not let Relay read this item. Allow it, then: relay doctor.'));
+      return Promise.reject(
+        new CredentialStoreError('denied', 'The keychain did not let Relay read this item. Allow it, then: relay doctor.'),
+      );
     };
     // A sign-in replaced in place is read anew.
     await relay.daemon.control.call('accounts.login', { name: 'a', credential: relay.upstream.account('a').credential }).catch(() => {});
@@ -208,7 +233,9 @@ describe('the keychain in trouble', () => {
     expect((await say(relay)).headers.get('x-relay-account')).toBe('b');
     expect(asked).toBe(before);
     const key = await relay.client('first-only', { accounts: ['a'] });
-    expect(expectError(await relay.ask('/v1/chat/completions', { key, body: chat('Say locked') }), 503, 'no_account')).toMatch(/keychain|relay doctor/);
+    expect(expectError(await relay.ask('/v1/chat/completions', { key, body: chat('Say locked') }), 503, 'no_account')).toMatch(
+      /keychain|relay doctor/,
+    );
     watched.before = async () => {};
     relay.clock.advance(60_000);
     expect((await relay.ask('/v1/chat/completions', { key, body: chat('Say unlocked') })).status).toBe(200);
@@ -220,7 +247,8 @@ describe('the keychain in trouble', () => {
     const relay = await serveTimed({ accounts: ONE, credentials: watched.store });
     const [id = ''] = watched.ids;
     relay.upstream.account('a').expireAccessToken();
-    watched.before = (what) => (what === 'set' ? Promise.reject(new CredentialStoreError('locked', 'The keychain is locked.')) : Promise.resolve());
+    watched.before = (what) =>
+      what === 'set' ? Promise.reject(new CredentialStoreError('locked', 'The keychain is locked.')) : Promise.resolve();
     expect((await say(relay)).status).toBe(200);
     expect(await relay.account('a')).toMatchObject({ state: 'ready', reason: 'unsaved' });
     expect(relay.log()).toContain('could not be saved');
@@ -230,7 +258,9 @@ describe('the keychain in trouble', () => {
     relay.clock.advance(6_000);
     await waitFor(async () => (await relay.account('a')).reason === null, 'it to be saved');
     expect(await watched.store.get(id)).toEqual(expect.objectContaining({ accessToken: expect.any(String) }));
-    expect(await watched.store.get(id)).toMatchObject({ refreshToken: relay.upstream.account('a').credential.kind === 'oauth' ? expect.any(String) : '' });
+    expect(await watched.store.get(id)).toMatchObject({
+      refreshToken: relay.upstream.account('a').credential.kind === 'oauth' ? expect.any(String) : '',
+    });
   });
 
   test('K07 the drain saves what is unsaved', async () => {
@@ -238,7 +268,8 @@ describe('the keychain in trouble', () => {
     const relay = await serveTimed({ accounts: ONE, credentials: watched.store });
     const [id = ''] = watched.ids;
     relay.upstream.account('a').expireAccessToken();
-    watched.before = (what) => (what === 'set' ? Promise.reject(new CredentialStoreError('locked', 'The keychain is locked.')) : Promise.resolve());
+    watched.before = (what) =>
+      what === 'set' ? Promise.reject(new CredentialStoreError('locked', 'The keychain is locked.')) : Promise.resolve();
     expect((await say(relay)).status).toBe(200);
     const { credential } = relay.upstream.account('a');
     watched.before = async () => {};

@@ -2,7 +2,17 @@ import { describe, expect, test } from 'vitest';
 
 import { createGate, cut, ok, rateLimited } from '../../src/mock/steps.ts';
 import type { Answer, ServedRelay } from '../support/serve-in-process.ts';
-import { chat, expectError, KEY_MODEL, responses, serveInProcess, serveTimed, SIGN_IN_MODEL, TWO_CHAT_KEYS, TWO_SIGN_INS } from '../support/serve-in-process.ts';
+import {
+  chat,
+  expectError,
+  KEY_MODEL,
+  responses,
+  serveInProcess,
+  serveTimed,
+  SIGN_IN_MODEL,
+  TWO_CHAT_KEYS,
+  TWO_SIGN_INS,
+} from '../support/serve-in-process.ts';
 import { waitFor, within } from '../support/wait-for.ts';
 
 const say = (relay: ServedRelay, key: string, change: Parameters<typeof chat>[1] = {}): Promise<Answer> =>
@@ -64,7 +74,8 @@ describe('A03 scopes', () => {
   test('what the scope allows is served, by alias and by suffix too', async () => {
     const relay = await serveInProcess({ config: settings });
     const key = await relay.client('narrow', { models: ['gpt-5.5', 'gpt-5.6-*'] });
-    for (const model of ['gpt-5.5', 'slow', 'gpt-5.5-high', 'gpt-5.6-sol']) expect((await say(relay, key, { model })).status, model).toBe(200);
+    for (const model of ['gpt-5.5', 'slow', 'gpt-5.5-high', 'gpt-5.6-sol'])
+      expect((await say(relay, key, { model })).status, model).toBe(200);
   });
 
   test('a fallback outside the scope is not taken', async () => {
@@ -142,7 +153,7 @@ describe('budgets', () => {
     expectError(await say(relay, key), 429, 'budget_exceeded');
   });
 
-  test('A12 a day\'s budget begins anew at midnight UTC, once', async () => {
+  test("A12 a day's budget begins anew at midnight UTC, once", async () => {
     const relay = await serveTimed();
     const key = await relay.client('daily', { budgets: [{ unit: 'requests', limit: 1, window: 'day' }] });
     expect((await say(relay, key)).status).toBe(200);
@@ -178,7 +189,10 @@ describe('slots', () => {
     const relay = await serveInProcess({ config: { limits: { queue: 2 } } });
     const key = await relay.client('pair', { concurrency: 2 });
     const gate = createGate();
-    relay.upstream.script('a', Array.from({ length: 5 }, () => ok({ gate })));
+    relay.upstream.script(
+      'a',
+      Array.from({ length: 5 }, () => ok({ gate })),
+    );
     const answers = Array.from({ length: 5 }, () => say(relay, key));
     await waitFor(() => relay.sent().length === 2 && relay.daemon.held().calls === 4, 'two to run and two to wait');
     const early = await Promise.race(answers);
@@ -224,7 +238,8 @@ describe('slots', () => {
     const leaveAt = async (index: number): Promise<void> => {
       const leave = new AbortController();
       const asked = relay.call(index % 2 === 0 ? '/v1/chat/completions' : '/v1/responses', {
-        body: index % 2 === 0 ? chat('Say much', { stream: index % 3 !== 0 }) : responses('Say much', { stream: index % 3 !== 0 }), signal: leave.signal,
+        body: index % 2 === 0 ? chat('Say much', { stream: index % 3 !== 0 }) : responses('Say much', { stream: index % 3 !== 0 }),
+        signal: leave.signal,
       });
       // From before the request is written to in the middle of its answer.
       const turns = index % 40;
@@ -242,7 +257,10 @@ describe('slots', () => {
 
   test('a client waiting for an account gets it as soon as one it can use is free', async () => {
     const relay = await serveTimed({
-      accounts: [{ name: 'small', kind: 'api-key', provider: 'chatty', models: ['one'] }, { name: 'large', kind: 'api-key', provider: 'chatty', models: ['two'] }],
+      accounts: [
+        { name: 'small', kind: 'api-key', provider: 'chatty', models: ['one'] },
+        { name: 'large', kind: 'api-key', provider: 'chatty', models: ['two'] },
+      ],
       config: { routing: { accountConcurrency: 1 } },
     });
     const gates = { one: createGate(), two: createGate() };
@@ -279,8 +297,14 @@ describe('slots', () => {
     const greedy = await relay.client('greedy', { concurrency: 50 });
     const modest = await relay.client('modest');
     const gates = Array.from({ length: 24 }, () => createGate());
-    relay.upstream.script('a', gates.slice(0, 12).map((gate) => ok({ gate })));
-    relay.upstream.script('b', gates.slice(12).map((gate) => ok({ gate })));
+    relay.upstream.script(
+      'a',
+      gates.slice(0, 12).map((gate) => ok({ gate })),
+    );
+    relay.upstream.script(
+      'b',
+      gates.slice(12).map((gate) => ok({ gate })),
+    );
     const many = Array.from({ length: 20 }, () => say(relay, greedy));
     await waitFor(() => relay.sent().length === 4 && relay.daemon.held().calls === 20, 'four to run and sixteen to wait');
     const one = say(relay, modest);
@@ -300,10 +324,27 @@ test('a whole request of a known client stands in the journal with what it was a
   const key = await relay.client('full', { member: 'ada', project: 'engine', env: 'dev' });
   const answer = await relay.ask('/v1/chat/completions', { key, body: chat('Say hi', { service_tier: 'priority' }) });
   expect(await relay.line(answer.id)).toMatchObject({
-    v: 1, k: 'close', id: answer.id, client: 'full', member: 'ada', project: 'engine', env: 'dev', endpoint: 'chat', stream: false,
-    model: { asked: SIGN_IN_MODEL, sent: SIGN_IN_MODEL, ran: SIGN_IN_MODEL }, provider: 'chatgpt', account: 'a', status: 200, outcome: 'ok', error: null,
+    v: 1,
+    k: 'close',
+    id: answer.id,
+    client: 'full',
+    member: 'ada',
+    project: 'engine',
+    env: 'dev',
+    endpoint: 'chat',
+    stream: false,
+    model: { asked: SIGN_IN_MODEL, sent: SIGN_IN_MODEL, ran: SIGN_IN_MODEL },
+    provider: 'chatgpt',
+    account: 'a',
+    status: 200,
+    outcome: 'ok',
+    error: null,
     attempts: [{ account: 'a', provider: 'chatgpt', model: SIGN_IN_MODEL, status: 200, error: null }],
-    tokens: { estimated: false }, tier: { asked: 'priority' }, cost: { charged: 0 }, route: { strategy: 'balanced' }, dropped: [],
+    tokens: { estimated: false },
+    tier: { asked: 'priority' },
+    cost: { charged: 0 },
+    route: { strategy: 'balanced' },
+    dropped: [],
   });
   expect((await relay.journal()).map(({ id }) => id)).toEqual([answer.id]);
   expect(answer.headers.get('x-relay-provider')).toBe('chatgpt');

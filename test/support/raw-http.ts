@@ -31,7 +31,10 @@ export interface RawConnection {
 }
 
 /** Connects; the socket is destroyed when the test is over. `allowHalfOpen`: its own side stays open when the other one ends. */
-export async function openRaw(port: number, { host = '127.0.0.1', allowHalfOpen = false }: { readonly host?: string; readonly allowHalfOpen?: boolean } = {}): Promise<RawConnection> {
+export async function openRaw(
+  port: number,
+  { host = '127.0.0.1', allowHalfOpen = false }: { readonly host?: string; readonly allowHalfOpen?: boolean } = {},
+): Promise<RawConnection> {
   const socket = connect({ port, host, allowHalfOpen });
   let text = '';
   socket.on('data', (chunk: Buffer) => (text += chunk.toString('latin1')));
@@ -46,10 +49,15 @@ export async function openRaw(port: number, { host = '127.0.0.1', allowHalfOpen 
   socket.on('error', () => {});
   onTestFinished(() => void socket.destroy());
   await within(opened, 'the connection');
-  const answers: RawConnection['answers'] = (count, deadlineMs) => waitFor(() => {
-    const found = parseAnswers(text);
-    return found.length >= count && found.slice(0, count).every(({ complete }) => complete) ? found.slice(0, count) : null;
-  }, `${count} answers in ${JSON.stringify(text.slice(0, 300))}`, deadlineMs);
+  const answers: RawConnection['answers'] = (count, deadlineMs) =>
+    waitFor(
+      () => {
+        const found = parseAnswers(text);
+        return found.length >= count && found.slice(0, count).every(({ complete }) => complete) ? found.slice(0, count) : null;
+      },
+      `${count} answers in ${JSON.stringify(text.slice(0, 300))}`,
+      deadlineMs,
+    );
   return {
     socket,
     received: () => text,
@@ -74,7 +82,9 @@ export function rawRequest(
     startLine,
     ...(names.includes('host') ? [] : [`Host: 127.0.0.1:${port}`]),
     ...headers,
-    ...(body === '' || names.includes('content-length') || names.includes('transfer-encoding') ? [] : [`Content-Length: ${Buffer.byteLength(body)}`]),
+    ...(body === '' || names.includes('content-length') || names.includes('transfer-encoding')
+      ? []
+      : [`Content-Length: ${Buffer.byteLength(body)}`]),
   ];
   return `${all.join('\r\n')}\r\n\r\n${body}`;
 }
@@ -86,7 +96,9 @@ export function parseAnswers(text: string): readonly RawAnswer[] {
   for (let end = rest.indexOf('\r\n\r\n'); end >= 0; end = rest.indexOf('\r\n\r\n')) {
     const [startLine = '', ...lines] = rest.slice(0, end).split('\r\n');
     const status = Number(/^HTTP\/1\.[01] (\d{3})/.exec(startLine)?.[1] ?? 0);
-    const headers = Object.fromEntries(lines.map((line) => [line.slice(0, line.indexOf(':')).toLowerCase(), line.slice(line.indexOf(':') + 1).trim()]));
+    const headers = Object.fromEntries(
+      lines.map((line) => [line.slice(0, line.indexOf(':')).toLowerCase(), line.slice(line.indexOf(':') + 1).trim()]),
+    );
     const tail = rest.slice(end + 4);
     const taken = takeBody(tail, status, headers);
     answers.push({ status, headers, body: taken.body, json: parseJsonObject(taken.body), complete: taken.complete });
@@ -115,7 +127,8 @@ function takeChunks(tail: string): Taken {
   for (;;) {
     const lineEnd = tail.indexOf('\r\n', at);
     const size = lineEnd < 0 ? Number.NaN : Number.parseInt(tail.slice(at, lineEnd), 16);
-    if (!Number.isFinite(size) || tail.length < lineEnd + 2 + size + 2) return { body: body + tail.slice(lineEnd + 2), length: tail.length, complete: false };
+    if (!Number.isFinite(size) || tail.length < lineEnd + 2 + size + 2)
+      return { body: body + tail.slice(lineEnd + 2), length: tail.length, complete: false };
     if (size === 0) return { body, length: lineEnd + 4, complete: true };
     body += tail.slice(lineEnd + 2, lineEnd + 2 + size);
     at = lineEnd + 2 + size + 2;

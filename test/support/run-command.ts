@@ -21,7 +21,11 @@ export interface RanCommand {
 export async function runCommand(
   home: string,
   args: readonly string[],
-  { input = '', env = {}, columns }: { readonly input?: string; readonly env?: Readonly<Record<string, string>>; readonly columns?: number } = {},
+  {
+    input = '',
+    env = {},
+    columns,
+  }: { readonly input?: string; readonly env?: Readonly<Record<string, string>>; readonly columns?: number } = {},
 ): Promise<RanCommand> {
   const context = testContext(FAKE_START, { home, env, stdin: Readable.from([input]), ...(columns !== undefined && { columns }) });
   const code = await within(runProgram(args, context), `relay ${args.join(' ')}`, 15_000);
@@ -29,7 +33,9 @@ export async function runCommand(
 }
 
 /** A home with settings of its own, removed when the test is over. Credentials are kept in a vault file with a key file. */
-export async function commandHome(settings: object = {}): Promise<{ readonly path: string; readonly env: Readonly<Record<string, string>> }> {
+export async function commandHome(
+  settings: object = {},
+): Promise<{ readonly path: string; readonly env: Readonly<Record<string, string>> }> {
   const path = await mkdtemp(join(tmpdir(), 'relay-command-'));
   const keys = await mkdtemp(join(tmpdir(), 'relay-command-key-'));
   onTestFinished(async () => {

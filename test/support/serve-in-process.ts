@@ -140,12 +140,12 @@ export async function serveTimed(options: ServeOptions = {}): Promise<TimedRelay
 
 /** Moves the clock on, a step with every turn of the event loop, until the work is done. */
 export async function runOn<T>(clock: FakeClock, work: Promise<T>, stepMs = 1_000): Promise<T> {
-  let isOver = false;
+  const state = { isOver: false };
   const over = work.finally(() => {
-    isOver = true;
+    state.isOver = true;
   });
   const moveOn = async (): Promise<void> => {
-    while (!isOver) {
+    while (!state.isOver) {
       clock.advance(stepMs);
       await new Promise((resolve) => setImmediate(resolve));
     }
