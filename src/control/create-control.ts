@@ -16,7 +16,8 @@ export type ControlReads = Omit<
 /** A control over this process's own state. */
 export function createControl(deps: AccountDeps & ClientDeps, reads: ControlReads): Control {
   const handlers: ControlHandlers = { ...reads, ...accountHandlers(deps), ...clientHandlers(deps), ...budgetHandlers(deps) };
-  return { call: (method, params) => handlers[method](params) };
+  // Looked at here too: a command with no daemon running has no socket in between.
+  return { call: async (method, params) => handlers[method](checked(method, params)) };
 }
 
 /** Takes a message as it came over the socket: checks the method and its parameters, then acts. */
@@ -26,11 +27,14 @@ export async function handleControlMessage(control: Control, method: string, par
 }
 
 function call<M extends ControlMethod>(control: Control, method: M, params: unknown): Promise<ControlResult<M>> {
-  let parsed: ControlParams<M>;
+  return control.call(method, checked(method, params));
+}
+
+/** The parameters, or a ControlError that names the field. */
+function checked<M extends ControlMethod>(method: M, params: unknown): ControlParams<M> {
   try {
-    parsed = parseControlParams(method, params);
+    return parseControlParams(method, params);
   } catch (error) {
     throw new ControlError('invalid', error instanceof Error ? error.message : 'invalid parameters');
   }
-  return control.call(method, parsed);
 }
