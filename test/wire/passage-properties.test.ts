@@ -3,6 +3,7 @@ import { describe, expect, test } from 'vitest';
 
 import type { AnswerPlan } from '../../src/wire/prepared-request.ts';
 import { createPassage } from '../../src/wire/create-passage.ts';
+import { REASONING_FIELDS } from '../../src/wire/reasoning-field.ts';
 import { joinBytes } from '../../src/wire/sse-writer.ts';
 import { goldenCases, goldenStream } from '../support/golden.ts';
 import { bytesOf, planFor, runPassage, testDeps } from './run-passage.ts';
@@ -19,6 +20,8 @@ const plan: fc.Arbitrary<AnswerPlan> = fc
     includeUsage: fc.boolean(),
     legacyFunctions: fc.boolean(),
     stop: fc.constantFrom([], ['a'], ['END', '\n\n']),
+    reasoningField: fc.constantFrom(undefined, ...REASONING_FIELDS),
+    customTools: fc.constantFrom<AnswerPlan['customTools']>({}, { f: 'wrapped', a: 'wrapped-nested' }, { f: 'nested', a: 'flat' }),
   })
   .map((drawn) => planFor(drawn));
 
