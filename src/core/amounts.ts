@@ -5,9 +5,15 @@ import { HOUR_MS, MINUTE_MS, SECOND_MS } from './units.ts';
 export const ABSENT = '–';
 
 const NANO = 1e9;
-const whole = new Intl.NumberFormat('en-US', { maximumFractionDigits: 0 });
-const cents = new Intl.NumberFormat('en-US', { style: 'currency', currency: 'USD' });
-const fine = new Intl.NumberFormat('en-US', { style: 'currency', currency: 'USD', minimumFractionDigits: 4, maximumFractionDigits: 4 });
+/** Made when first needed: the first of them takes 10 ms, which --help need not wait for. */
+function numberFormat(options: Intl.NumberFormatOptions): (value: number) => string {
+  let format: Intl.NumberFormat | undefined;
+  return (value) => (format ??= new Intl.NumberFormat('en-US', options)).format(value);
+}
+
+const whole = numberFormat({ maximumFractionDigits: 0 });
+const cents = numberFormat({ style: 'currency', currency: 'USD' });
+const fine = numberFormat({ style: 'currency', currency: 'USD', minimumFractionDigits: 4, maximumFractionDigits: 4 });
 
 /** Money in words: `$12.34`, four decimals below ten cents, `<$0.0001` for the rest that is not nothing. */
 export function formatMoney(amount: NanoUsd): string {
@@ -15,7 +21,7 @@ export function formatMoney(amount: NanoUsd): string {
   const size = Math.abs(dollars);
   if (size === 0) return '$0.00';
   if (size < 0.0001) return dollars < 0 ? '>-$0.0001' : '<$0.0001';
-  return (size < 0.1 ? fine : cents).format(dollars);
+  return (size < 0.1 ? fine : cents)(dollars);
 }
 
 /** Money in at most seven characters: `$0.0042`, `$12.34`, `$1,235`, `$12.3k`, `$4.56M`. */
@@ -24,12 +30,12 @@ export function formatMoneyShort(amount: NanoUsd): string {
   const size = Math.abs(dollars);
   if (size < 1_000) return formatMoney(amount);
   const sign = dollars < 0 ? '-' : '';
-  return size < 10_000 ? `${sign}$${whole.format(size)}` : `${sign}$${scale(size)}`;
+  return size < 10_000 ? `${sign}$${whole(size)}` : `${sign}$${scale(size)}`;
 }
 
 /** A count in full: `1,234,567`. */
 export function formatCount(count: number): string {
-  return whole.format(count);
+  return whole(count);
 }
 
 /** A count in at most five characters: `950`, `1.2k`, `18.2M`, `3.4B`. */

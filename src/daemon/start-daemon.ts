@@ -82,6 +82,8 @@ export interface DaemonOptions {
   readonly onStop: () => void;
 }
 
+const PREPARE_AFTER_MS = 50;
+
 /** A running daemon. */
 export interface Daemon {
   readonly url: string;
@@ -208,6 +210,8 @@ async function openDoors(parts: Parts, { options, clientKey, closeMock, closeLog
   });
   const stopRetention = keepRetention({ ledger: parts.ledger, settings: settings.current, clock: options.clock, log });
   log.info('listening', { url });
+  // Behind the ready line, which people and scripts wait for.
+  options.clock.after(PREPARE_AFTER_MS, () => void workshop.upstream.prepare());
 
   const close = async (): Promise<void> => {
     stopKeeping();

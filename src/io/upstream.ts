@@ -1,4 +1,3 @@
-import { Agent, EnvHttpProxyAgent } from 'undici';
 import type { Dispatcher } from 'undici';
 
 import type { TransportFailure } from '../core/byte-source.ts';
@@ -27,6 +26,8 @@ export interface UpstreamOptions {
 /** The way out: one call, once. Neither a retry nor a redirect happens below it. */
 export interface Upstream {
   readonly send: Send;
+  /** Loads what calls are made with, so that the first one need not wait for it. */
+  prepare(): Promise<void>;
   /** Forgets pooled sockets, after sleep or a change of network; calls in flight go on. */
   reset(): void;
   /** Calls under way that bring nothing within `ms` fail as cut: after a long sleep, their connections are most likely dead. */
@@ -40,6 +41,8 @@ export interface Upstream {
  * Certificates are always verified, whatever NODE_TLS_REJECT_UNAUTHORIZED says.
  */
 export function createUpstream(options: UpstreamOptions): Upstream {
+  let undici: Undici | null = null;
+  let isClosed = false;
   const pools = new Map<string, Dispatcher>();
   const retiring = new Set<Dispatcher>();
   const running = new Set<RunningCall>();
@@ -52,30 +55,39 @@ export function createUpstream(options: UpstreamOptions): Upstream {
     for (const pool of pools.values()) retire(pool);
     pools.clear();
   };
-  const poolFor = (url: URL, connectMs: number): Dispatcher => {
-    const proxied = options.useProxyEnv && !isLoopbackHost(url.hostname);
-    const key = `${proxied ? 'proxied' : 'direct'} ${connectMs}`;
+  /** Loading it takes 70 ms of a start, and few commands call an upstream. */
+  const load = async (): Promise<Undici> => {
+    undici ??= await import('undici');
+    return undici;
+  };
+  const poolFor = (url: URL, connectMs: number, loaded: Undici): Dispatcher => {
+    const way = options.useProxyEnv && !isLoopbackHost(url.hostname) ? 'proxied' : 'direct';
+    const key = `${way} ${connectMs}`;
     const known = pools.get(key);
     if (known !== undefined) return known;
     if (pools.size >= MAX_POOLS) reset();
-    const made = openPool(connectMs, proxied, options.trust);
+    const made = openPool(way, { connectMs, trust: options.trust, undici: loaded });
     pools.set(key, made);
     return made;
   };
 
   return {
-    send(call, signal) {
-      if (signal.aborted) return Promise.resolve({ ok: false, failure: CALL_CANCELLED, phase: 'connect' });
+    async send(call, signal) {
       const url = URL.parse(call.url);
-      if (url === null) return Promise.resolve({ ok: false, failure: NO_ADDRESS, phase: 'connect' });
-      const pool = poolFor(url, call.timeouts.connect);
-      return exchange({ call, url, pool, clock: options.clock, signal, running });
+      if (url === null) return { ok: false, failure: NO_ADDRESS, phase: 'connect' };
+      const loaded = undici ?? (await load());
+      if (signal.aborted || isClosed) return { ok: false, failure: CALL_CANCELLED, phase: 'connect' };
+      return exchange({ call, url, pool: poolFor(url, call.timeouts.connect, loaded), clock: options.clock, signal, running });
+    },
+    async prepare() {
+      await load();
     },
     reset,
     expectSigns(ms) {
       for (const call of running) call.expectSign(ms);
     },
     async close() {
+      isClosed = true;
       const all = [...pools.values(), ...retiring];
       pools.clear();
       await Promise.all(all.map((pool) => pool.destroy()));
@@ -83,7 +95,15 @@ export function createUpstream(options: UpstreamOptions): Upstream {
   };
 }
 
-function openPool(connectMs: number, proxied: boolean, trust: string | undefined): Dispatcher {
+type Undici = typeof import('undici');
+
+interface PoolSettings {
+  readonly connectMs: number;
+  readonly trust: string | undefined;
+  readonly undici: Undici;
+}
+
+function openPool(way: 'direct' | 'proxied', { connectMs, trust, undici }: PoolSettings): Dispatcher {
   const tls = { rejectUnauthorized: true, ...(trust !== undefined && { ca: trust }) };
   const settings = {
     connections: null,
@@ -99,6 +119,6 @@ function openPool(connectMs: number, proxied: boolean, trust: string | undefined
     autoSelectFamily: true,
     autoSelectFamilyAttemptTimeout: 1_000,
   };
-  if (proxied) return new EnvHttpProxyAgent({ ...settings, connect: tls, requestTls: tls, proxyTls: { rejectUnauthorized: true } });
-  return new Agent({ ...settings, connect: tls });
+  if (way === 'proxied') return new undici.EnvHttpProxyAgent({ ...settings, connect: tls, requestTls: tls, proxyTls: { rejectUnauthorized: true } });
+  return new undici.Agent({ ...settings, connect: tls });
 }
