@@ -27,7 +27,9 @@ export interface AccountDeps {
   readonly removed: (accountId: string) => void;
 }
 
-type AccountMethods = 'accounts.list' | 'accounts.add' | 'accounts.login' | 'accounts.remove' | 'accounts.rename' | 'accounts.pause' | 'accounts.resume' | 'accounts.wake' | 'accounts.test';
+type AccountMethods =
+  | 'accounts.list' | 'accounts.add' | 'accounts.login' | 'accounts.remove' | 'accounts.rename'
+  | 'accounts.pause' | 'accounts.resume' | 'accounts.wake' | 'accounts.test';
 
 /** What a person does to accounts. */
 export function accountHandlers(deps: AccountDeps): Pick<ControlHandlers, AccountMethods> {
@@ -44,7 +46,9 @@ export function accountHandlers(deps: AccountDeps): Pick<ControlHandlers, Accoun
   };
   const change = async (name: string, edit: (account: Account) => Account): Promise<AccountView> => {
     const { id } = find(name);
-    await deps.state.update((state) => ({ ...state, accounts: state.accounts.map((account) => (account.id === id ? edit(account) : account)) }));
+    await deps.state.update((state) => ({
+      ...state, accounts: state.accounts.map((account) => (account.id === id ? edit(account) : account)),
+    }));
     return show(id);
   };
 
@@ -55,11 +59,14 @@ export function accountHandlers(deps: AccountDeps): Pick<ControlHandlers, Accoun
       const account = find(name);
       const told = adapterFor(account.kind).identify(credential);
       if (told !== null && account.identity !== null && told.identity.userId !== account.identity.userId) {
-        throw new ControlError('invalid', `That sign-in belongs to ${told.identity.email ?? 'somebody else'}, not to account "${name}"; add it with relay keys add.`);
+        const whose = told.identity.email ?? 'somebody else';
+        throw new ControlError('invalid', `That sign-in belongs to ${whose}, not to account "${name}"; add it with relay keys add.`);
       }
       await store(account.id, credential, deps);
       deps.forget(account.id);
-      await change(name, (current) => ({ ...current, needsLogin: null, identity: told?.identity ?? current.identity, plan: told?.plan ?? current.plan }));
+      await change(name, (current) => ({
+        ...current, needsLogin: null, identity: told?.identity ?? current.identity, plan: told?.plan ?? current.plan,
+      }));
       await setHealth(account.id, deps);
       const test = await deps.test(find(name));
       return { account: await show(account.id), test };
@@ -74,12 +81,16 @@ export function accountHandlers(deps: AccountDeps): Pick<ControlHandlers, Accoun
     async 'accounts.rename'({ name, to }) {
       const { id } = find(name);
       await deps.state.update((state) => {
-        if (state.accounts.some((account) => account.name === to && account.id !== id)) throw new ControlError('exists', `There is an account "${to}" already.`);
+        const isTaken = state.accounts.some((account) => account.name === to && account.id !== id);
+        if (isTaken) throw new ControlError('exists', `There is an account "${to}" already.`);
         return {
           ...state,
           accounts: state.accounts.map((account) => (account.id === id ? { ...account, name: to } : account)),
           // Clients name the accounts they may use: the same account stays open to them under its new name.
-          clients: state.clients.map((client) => (client.accounts?.includes(name) ? { ...client, accounts: client.accounts.map((known) => (known === name ? to : known)) } : client)),
+          clients: state.clients.map((client) => {
+            const accounts = client.accounts?.map((known) => (known === name ? to : known));
+            return accounts?.includes(to) ? { ...client, accounts } : client;
+          }),
         };
       });
       return show(id);
@@ -98,7 +109,11 @@ export function accountHandlers(deps: AccountDeps): Pick<ControlHandlers, Accoun
   };
 }
 
-async function addAccount(params: ControlParams<'accounts.add'>, deps: AccountDeps, show: (id: string) => Promise<AccountView>): Promise<AddedAccount> {
+async function addAccount(
+  params: ControlParams<'accounts.add'>,
+  deps: AccountDeps,
+  show: (id: string) => Promise<AccountView>,
+): Promise<AddedAccount> {
   const adapter = adapterFor(params.kind);
   const told = adapter.identify(params.credential);
   const state = deps.state.read();
@@ -114,7 +129,9 @@ async function addAccount(params: ControlParams<'accounts.add'>, deps: AccountDe
     // Looked at again with nothing in between: two may be added at once.
     const known = current.accounts.find((other) => other.name === params.name || isTwin(other));
     if (known && isTwin(known)) throw twinError(known);
-    if (known) throw new ControlError('exists', `There is an account "${known.name}" already; relay keys login ${known.name} renews its sign-in.`);
+    if (known) {
+      throw new ControlError('exists', `There is an account "${known.name}" already; relay keys login ${known.name} renews its sign-in.`);
+    }
     const account: Account = {
       id,
       name: params.name ?? freeName(current.accounts, told?.identity.email?.split('@')[0] ?? params.provider),

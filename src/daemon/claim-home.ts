@@ -26,7 +26,9 @@ export async function claimHome(home: string, { env, clock }: ClaimOptions): Pro
     const claim = await claimControlSocket(path);
     if (claim !== null) return claim;
     const holder = await askHolder(path, clock);
-    if (holder !== null || looks >= MOST_LOOKS) throw new CommandError(EXIT.inUse, `Relay is running already${holder ?? ''}; relay status shows it, relay stop ends it`);
+    if (holder !== null || looks >= MOST_LOOKS) {
+      throw new CommandError(EXIT.inUse, `Relay is running already${holder ?? ''}; relay status shows it, relay stop ends it`);
+    }
     await pause(LOOK_AGAIN_MS);
   }
 }

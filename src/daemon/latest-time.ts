@@ -11,7 +11,9 @@ export function createLatestTime(state: StateStore, clock: Clock): () => EpochMs
   return () => {
     latest = Math.max(latest, clock.now());
     const moment = latest;
-    if (moment - state.read().lastSeenAt >= MINUTE_MS) state.note((current) => ({ ...current, lastSeenAt: Math.max(current.lastSeenAt, moment) }));
+    if (moment - state.read().lastSeenAt >= MINUTE_MS) {
+      state.note((current) => ({ ...current, lastSeenAt: Math.max(current.lastSeenAt, moment) }));
+    }
     return latest;
   };
 }

@@ -17,7 +17,13 @@ export interface Listeners {
 }
 
 /** A client must send its headers within this; its body may take `requestTimeout`. Answers are never cut by a clock. */
-const LIMITS = { headersTimeout: 30_000, requestTimeout: 300_000, keepAliveTimeout: 75_000, maxHeaderSize: 32_768, requireHostHeader: false };
+const LIMITS = {
+  headersTimeout: 30_000, requestTimeout: 300_000, keepAliveTimeout: 75_000, maxHeaderSize: 32_768, requireHostHeader: false,
+};
+/** What Node's parser found wrong, as HTTP says it; all else is a bad request. */
+const STATUS_OF: Readonly<Record<string, string>> = {
+  HPE_HEADER_OVERFLOW: '431 Request Header Fields Too Large', ERR_HTTP_REQUEST_TIMEOUT: '408 Request Timeout',
+};
 /** A connection that has said nothing, or half a request, is not waited for at the end. */
 const LINGER_MS = 250;
 
@@ -72,8 +78,7 @@ function createLimitedServer({ handler, sockets }: Doors): Server {
   server.on('connect', (_request, socket) => socket.end(bareReply('405 Method Not Allowed', 'method_not_allowed', 'Relay is no proxy.')));
   server.on('clientError', (error: NodeJS.ErrnoException, socket) => {
     if (error.code === 'ECONNRESET' || !socket.writable) return;
-    const status = error.code === 'HPE_HEADER_OVERFLOW' ? '431 Request Header Fields Too Large' : error.code === 'ERR_HTTP_REQUEST_TIMEOUT' ? '408 Request Timeout' : '400 Bad Request';
-    socket.end(bareReply(status, 'invalid_request_error', 'The request is not valid HTTP.'));
+    socket.end(bareReply(STATUS_OF[error.code ?? ''] ?? '400 Bad Request', 'invalid_request_error', 'The request is not valid HTTP.'));
   });
   return server;
 }
@@ -81,7 +86,8 @@ function createLimitedServer({ handler, sockets }: Doors): Server {
 /** An error for a connection that has no request to answer. */
 function bareReply(status: string, code: string, message: string): string {
   const body = JSON.stringify({ error: { message, type: 'invalid_request_error', param: null, code } });
-  return `HTTP/1.1 ${status}\r\ncontent-type: application/json\r\ncontent-length: ${Buffer.byteLength(body)}\r\nconnection: close\r\n\r\n${body}`;
+  const headers = ['content-type: application/json', `content-length: ${Buffer.byteLength(body)}`, 'connection: close'];
+  return `HTTP/1.1 ${status}\r\n${headers.join('\r\n')}\r\n\r\n${body}`;
 }
 
 function listen(server: Server, host: string, port: number): Promise<void> {
@@ -111,7 +117,9 @@ async function listenIfThere(server: Server, host: string, port: number, first: 
 
 async function listenError(error: NodeJS.ErrnoException, host: string, port: number): Promise<Error> {
   if (error.code === 'EADDRINUSE') {
-    return new CommandError(EXIT.inUse, `port ${port} is in use by ${await describePortHolder(host, port)}; choose another with --port N or relay config set server.port N`);
+    const holder = await describePortHolder(host, port);
+    const remedy = 'choose another with --port N or relay config set server.port N';
+    return new CommandError(EXIT.inUse, `port ${port} is in use by ${holder}; ${remedy}`);
   }
   if (error.code === 'EACCES') return new CommandError(EXIT.inUse, `port ${port} may not be opened by this user; choose one above 1023`);
   return error;

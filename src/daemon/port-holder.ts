@@ -16,7 +16,10 @@ export async function describePortHolder(host: string, port: number): Promise<st
   const [runtime = '', script = ''] = program.command;
   // The command line may hold a secret: only the program's own name is shown.
   const name = basename(runtime).replace(/[^\x20-\x7e]/g, '?').slice(0, 60);
-  if (/^(relay|relay\.js)$/.test(basename(script))) return `a Relay with another RELAY_HOME at http://${host.includes(':') ? `[${host}]` : host}:${port} (pid ${program.pid})`;
+  if (/^(relay|relay\.js)$/.test(basename(script))) {
+    const authority = host.includes(':') ? `[${host}]` : host;
+    return `a Relay with another RELAY_HOME at http://${authority}:${port} (pid ${program.pid})`;
+  }
   return `${name || 'another program'} (pid ${program.pid})`;
 }
 

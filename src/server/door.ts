@@ -6,7 +6,9 @@ import { RelayError } from '../core/errors.ts';
 import type { Headers } from '../core/relay-request.ts';
 
 /** What a page of an allowed origin may read beside the body. */
-const EXPOSED = 'x-request-id, retry-after, x-should-retry, x-relay-provider, x-relay-account, x-relay-model, x-relay-attempts, x-relay-dropped';
+const EXPOSED = [
+  'x-request-id', 'retry-after', 'x-should-retry', 'x-relay-provider', 'x-relay-account', 'x-relay-model', 'x-relay-attempts', 'x-relay-dropped',
+].join(', ');
 /** Far more than any client sends. */
 const MAX_HEADERS = 200;
 

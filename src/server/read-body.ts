@@ -48,7 +48,9 @@ export function createBodyMemory(limitBytes: () => number): BodyMemory {
         take(bytes) {
           if (!isOpen) return;
           if (held + bytes > limitBytes()) {
-            throw new RelayError('overloaded', 'Too many large requests are running (limits.inflightBodyMb); try again in a moment.', { retryAfterSeconds: 1 });
+            throw new RelayError('overloaded', 'Too many large requests are running (limits.inflightBodyMb); try again in a moment.', {
+              retryAfterSeconds: 1,
+            });
           }
           held += bytes;
           own += bytes;
@@ -141,7 +143,8 @@ async function decode(bytes: Buffer, encoding: string | undefined, maxBytes: num
   if (coding === 'identity' || coding === '') return bytes;
   const decoder = DECODERS[coding];
   if (decoder === undefined) {
-    throw new RelayError('unsupported_media_type', `Content-Encoding "${coding.slice(0, 40).replace(/[^\x20-\x7e]/g, '?')}" is not supported; use one of gzip, deflate, br, zstd.`);
+    const shown = coding.slice(0, 40).replace(/[^\x20-\x7e]/g, '?');
+    throw new RelayError('unsupported_media_type', `Content-Encoding "${shown}" is not supported; use one of gzip, deflate, br, zstd.`);
   }
   try {
     return await decoder(bytes, { maxOutputLength: maxBytes });
