@@ -97,6 +97,14 @@ export function createApp(deps: AppDeps): Hono<AppEnv> {
     return RESPONSE_ALREADY_SENT;
   };
 
+  const listModels = (context: Context<AppEnv>): Response => {
+    requireScope(context.var.client, 'models');
+    const answer = speaksMessages(context.env.incoming) ? answerMessagesModels : answerModels;
+    return answer(context, deps.listModels(context.var.client));
+  };
+  // Where Cursor's check of a key asks, under some base URLs.
+  app.get('/cursor/models', listModels);
+
   for (const prefix of ['/v1', '']) {
     app.post(`${prefix}/chat/completions`, relay('chat', 'chat'));
     app.post(`${prefix}/responses`, relay('responses', 'responses'));
@@ -114,11 +122,7 @@ export function createApp(deps: AppDeps): Hono<AppEnv> {
     app.delete(`${prefix}/responses/:id`, stored('remove'));
     app.get(`${prefix}/responses/:id/input_items`, stored('input-items'));
     app.post(`${prefix}/responses/:id/cancel`, stored('cancel'));
-    app.get(`${prefix}/models`, (context) => {
-      requireScope(context.var.client, 'models');
-      const answer = speaksMessages(context.env.incoming) ? answerMessagesModels : answerModels;
-      return answer(context, deps.listModels(context.var.client));
-    });
+    app.get(`${prefix}/models`, listModels);
     app.get(`${prefix}/models/:id{.+}`, (context) => {
       requireScope(context.var.client, 'models');
       const answer = speaksMessages(context.env.incoming) ? answerMessagesModel : answerModel;

@@ -112,9 +112,9 @@ describe('what clients insist on', () => {
     expect(chunks.at(-1)).toMatchObject({ choices: [], usage: { prompt_tokens: expect.any(Number), completion_tokens: expect.any(Number) } });
   });
 
-  test('Xcode and Zed: the list of models is there with and without /v1, and one model by itself', async () => {
+  test('Xcode, Zed and Cursor: the list of models is there with and without /v1, and one model by itself', async () => {
     const relay = await serveInProcess();
-    for (const path of ['/v1/models', '/models']) {
+    for (const path of ['/v1/models', '/models', '/cursor/models']) {
       const { json } = await relay.ask(path);
       expect(json).toMatchObject({ object: 'list' });
       expect((arrayAt(json, 'data') ?? []).map((model) => stringAt(model, 'id'))).toContain(SIGN_IN_MODEL);
