@@ -1,4 +1,5 @@
 import type { Dispatcher } from 'undici';
+import type * as undiciModule from 'undici';
 
 import type { TransportFailure } from '../core/byte-source.ts';
 import { isLoopbackHost } from '../core/config.ts';
@@ -95,7 +96,7 @@ export function createUpstream(options: UpstreamOptions): Upstream {
   };
 }
 
-type Undici = typeof import('undici');
+type Undici = typeof undiciModule;
 
 interface PoolSettings {
   readonly connectMs: number;
