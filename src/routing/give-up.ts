@@ -43,7 +43,8 @@ export function giveUpError(failure: Failure, accountName: string, now: EpochMs)
     case 'challenge':
       return new RelayError(isSuccess(failure.status) ? 'upstream_invalid_response' : 'upstream_error', `${about}${failure.message}`);
     case 'overloaded':
-      return new RelayError(overloadCode(failure), `${about}${failure.message}`, retryDetails(failure.retryAt, now));
+      // Told by the upstream: clients read waiting times and causes out of its words, so they stay as they are.
+      return new RelayError(overloadCode(failure), failure.message === '' ? `${about}the upstream is overloaded` : failure.message, retryDetails(failure.retryAt, now));
     case 'unreachable':
     case 'certificate-invalid':
       return new RelayError('upstream_error', `${about}${failure.message}`);
