@@ -350,3 +350,19 @@ test('a whole request of a known client stands in the journal with what it was a
   expect(answer.headers.get('x-relay-provider')).toBe('chatgpt');
   expect(answer.headers.get('x-relay-model')).toBe(SIGN_IN_MODEL);
 });
+
+test('every authenticated request to a generation route has one closing line, however it ends; an unknown key has none', async () => {
+  const relay = await serveInProcess();
+  const routes = ['/v1/chat/completions', '/chat/completions', '/v1/responses', '/responses', '/v1/responses/compact', '/v1/messages'];
+  const ids: (string | null)[] = [];
+  for (const path of routes) {
+    for (const body of ['{', '[]', JSON.stringify({ model: 'gpt-none', messages: [], input: 'x' }), JSON.stringify({})]) {
+      const answer = await relay.ask(path, { body });
+      expect(answer.status, `${path} ${answer.text}`).toBeGreaterThanOrEqual(400);
+      ids.push(answer.id);
+    }
+    expect((await relay.ask(path, { key: 'sk-relay-unknown', body: '{}' })).status).toBe(401);
+  }
+  expect((await relay.journal()).map(({ id }) => id)).toEqual(ids);
+  expect((await relay.journal()).every(({ outcome, attempts }) => outcome === 'refused' && attempts.length === 0)).toBe(true);
+});
