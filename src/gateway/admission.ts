@@ -1,7 +1,7 @@
 import { amountsOf, admit, EMPTY_BOOK, release, restoreSpend, settle, spendNow } from '../accounting/budget.ts';
 import type { BudgetRefusal, Spend, SpentAmounts } from '../accounting/budget.ts';
 import type { BudgetOwner, OwnedLine } from '../accounting/budget-lines.ts';
-import { linesOf } from '../accounting/budget-lines.ts';
+import { clientLine, linesOf, sharedLine } from '../accounting/budget-lines.ts';
 import { windowStart } from '../accounting/budget-window.ts';
 import type { OutputHabit } from '../accounting/output-habit.ts';
 import { estimateReservation, learnOutput } from '../accounting/output-habit.ts';
@@ -57,6 +57,19 @@ export function createAdmission(deps: AdmissionDeps): Admission {
   let book = EMPTY_BOOK;
   const habits = new Map<string, OutputHabit>();
   const minutes = new Map<string, EpochMs[]>();
+  // A budget that was lifted counts no more: should it come back, the ledger knows what was spent meanwhile.
+  const inForce = new Map<string, { readonly source: readonly unknown[] | null; readonly ids: readonly string[] }>();
+
+  const forgetLifted = (key: string, source: readonly unknown[], lines: readonly OwnedLine[]): void => {
+    const known = inForce.get(key);
+    if (known?.source === source) return;
+    const ids = lines.map(({ line }) => line.id);
+    const lifted = (known?.ids ?? []).filter((id) => !ids.includes(id));
+    // What running requests hold is settled first; it is looked at again with the next request.
+    const held = lifted.filter((id) => (book[id]?.reserved ?? 0) > 0);
+    if (lifted.length > held.length) book = Object.fromEntries(Object.entries(book).filter(([id]) => !lifted.includes(id) || held.includes(id)));
+    inForce.set(key, { source: held.length > 0 ? null : source, ids: [...ids, ...held] });
+  };
 
   const standing = ({ line, owner }: OwnedLine): Spend => {
     const now = deps.clock.now();
@@ -80,7 +93,11 @@ export function createAdmission(deps: AdmissionDeps): Admission {
   const hold = ({ request, model, price }: AdmissionRequest, leave: () => void): Lease => {
     const now = deps.clock.now();
     const habitKey = `${request.client.id} ${model}`;
-    const lines = linesOf(request.client, deps.sharedBudgets());
+    const { client } = request;
+    const shared = deps.sharedBudgets();
+    forgetLifted('shared', shared, shared.map(sharedLine));
+    forgetLifted(`client:${client.id}`, client.budgets, client.budgets.map((budget) => clientLine(client.name, budget)));
+    const lines = linesOf(client, shared);
     for (const owned of lines) standing(owned);
     const tokens = estimateReservation({
       inputBytes: request.bytes.length, outputCap: askedOutput(request), choices: numberAt(request.body, 'n') ?? 1, habit: habits.get(habitKey) ?? null,

@@ -46,6 +46,26 @@ describe('budgets over several clients', () => {
     expectError(await say(relay, key), 429, 'budget_exceeded');
   });
 
+  test.each(['client', 'project'] as const)('a budget of a %s that was lifted and comes back has counted what ran meanwhile', async (of) => {
+    const relay = await serveInProcess();
+    const { control } = relay.daemon;
+    const budget = { unit: 'requests', limit: 3, window: 'month' } as const;
+    const key = await relay.client('web', { project: 'web' });
+    const put = (isIn: boolean): Promise<unknown> => {
+      if (of === 'client') return control.call('clients.set', { name: 'web', budgets: isIn ? [budget] : [] });
+      return isIn ? control.call('budgets.set', { of, name: 'web', budget }) : control.call('budgets.remove', { of, name: 'web', like: null });
+    };
+    await put(true);
+    expect((await say(relay, key)).status).toBe(200);
+    await put(false);
+    expect((await say(relay, key)).status).toBe(200);
+    await relay.idle();
+    await put(true);
+    expect((await list(relay)).map(({ spent }) => spent)).toEqual([2]);
+    expect((await say(relay, key)).status).toBe(200);
+    expectError(await say(relay, key), 429, 'budget_exceeded');
+  });
+
   test('what running requests hold is told apart from what was spent', async () => {
     const relay = await serveInProcess();
     const key = await relay.client('busy', { budgets: [{ unit: 'requests', limit: 4, window: 'hour' }] });
