@@ -16,6 +16,16 @@ const MAX_POOLS = 4;
 
 const NO_ADDRESS: TransportFailure = { kind: 'unreachable', code: 'invalid_call', message: 'The upstream address is not a URL.' };
 
+type Undici = typeof undiciModule;
+
+let undici: Undici | null = null;
+
+/** Loading it takes 70 ms of a start, and few commands call an upstream. */
+async function load(): Promise<Undici> {
+  undici ??= await import('undici');
+  return undici;
+}
+
 export interface UpstreamOptions {
   /** Obey HTTP_PROXY, HTTPS_PROXY and NO_PROXY. Loopback addresses are never sent through a proxy. */
   readonly useProxyEnv: boolean;
@@ -42,7 +52,6 @@ export interface Upstream {
  * Certificates are always verified, whatever NODE_TLS_REJECT_UNAUTHORIZED says.
  */
 export function createUpstream(options: UpstreamOptions): Upstream {
-  let undici: Undici | null = null;
   let isClosed = false;
   const pools = new Map<string, Dispatcher>();
   const retiring = new Set<Dispatcher>();
@@ -56,18 +65,13 @@ export function createUpstream(options: UpstreamOptions): Upstream {
     for (const pool of pools.values()) retire(pool);
     pools.clear();
   };
-  /** Loading it takes 70 ms of a start, and few commands call an upstream. */
-  const load = async (): Promise<Undici> => {
-    undici ??= await import('undici');
-    return undici;
-  };
   const poolFor = (url: URL, connectMs: number, loaded: Undici): Dispatcher => {
     const way = options.useProxyEnv && !isLoopbackHost(url.hostname) ? 'proxied' : 'direct';
     const key = `${way} ${connectMs}`;
     const known = pools.get(key);
     if (known !== undefined) return known;
     if (pools.size >= MAX_POOLS) reset();
-    const made = openPool(way, { connectMs, trust: options.trust, undici: loaded });
+    const made = openPool(way, { connectMs, trust: options.trust, loaded });
     pools.set(key, made);
     return made;
   };
@@ -96,15 +100,13 @@ export function createUpstream(options: UpstreamOptions): Upstream {
   };
 }
 
-type Undici = typeof undiciModule;
-
 interface PoolSettings {
   readonly connectMs: number;
   readonly trust: string | undefined;
-  readonly undici: Undici;
+  readonly loaded: Undici;
 }
 
-function openPool(way: 'direct' | 'proxied', { connectMs, trust, undici }: PoolSettings): Dispatcher {
+function openPool(way: 'direct' | 'proxied', { connectMs, trust, loaded }: PoolSettings): Dispatcher {
   const tls = { rejectUnauthorized: true, ...(trust !== undefined && { ca: trust }) };
   const settings = {
     connections: null,
@@ -120,6 +122,6 @@ function openPool(way: 'direct' | 'proxied', { connectMs, trust, undici }: PoolS
     autoSelectFamily: true,
     autoSelectFamilyAttemptTimeout: 1_000,
   };
-  if (way === 'proxied') return new undici.EnvHttpProxyAgent({ ...settings, connect: tls, requestTls: tls, proxyTls: { rejectUnauthorized: true } });
-  return new undici.Agent({ ...settings, connect: tls });
+  if (way === 'proxied') return new loaded.EnvHttpProxyAgent({ ...settings, connect: tls, requestTls: tls, proxyTls: { rejectUnauthorized: true } });
+  return new loaded.Agent({ ...settings, connect: tls });
 }
