@@ -106,8 +106,8 @@ describe('what a subscription is worth', () => {
   const used = (t: number, account: string, list: number): CloseRecord => closeRecord({
     t, account, cost: { list, charged: 0, price: 'p' }, tokens: { input: 1_500_000, cached: 0, cacheWrite: 0, output: 500_000, reasoning: 0, estimated: false },
   });
-  const totals = [used(MONTH, 'work', 6e9), used(MONTH + 14 * DAY_MS, 'work', 3e9), used(MONTH + 20 * DAY_MS, 'late', 1e9)].reduce(foldRecord, emptyTotals());
-  const report = (query: Partial<ReportQuery>) => reportUsage(totals, {
+  const month = [used(MONTH, 'work', 6e9), used(MONTH + 14 * DAY_MS, 'work', 3e9), used(MONTH + 20 * DAY_MS, 'late', 1e9)].reduce(foldRecord, emptyTotals());
+  const report = (query: Partial<ReportQuery>) => reportUsage(month, {
     since: null, until: null, by: ['account'], plans: { prices: { work: 20, late: 30, gone: 5 }, now: MONTH + 15 * DAY_MS + 15 * DAY_MS / 2 }, ...query,
   }).groups;
   const planOf = (query: Partial<ReportQuery>, account: string) => report(query).find(({ key }) => key.account === account)?.plan;

@@ -86,7 +86,7 @@ describe('the built daemon serves the openai SDK over the WebSocket', () => {
     expect(third.status).toBe('completed');
     expect(upstream.callsOf('work', '/codex/responses').at(-1)?.text).toContain('What is the weather in Paris?');
     expect((await home.journal()).slice(-3).map(({ outcome, endpoint }) => [outcome, endpoint])).toEqual(
-      Array(3).fill(['ok', 'responses']),
+      Array.from({ length: 3 }, () => ['ok', 'responses']),
     );
   });
 
