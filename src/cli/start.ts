@@ -101,6 +101,7 @@ async function sayReady(daemon: Daemon, options: StartOptions, { stderr }: Comma
     accounts.length === 0
       ? 'No account yet. Add one: relay keys add (ChatGPT sign-in) or relay keys add --provider openai'
       : `${accounts.length} account${accounts.length === 1 ? '' : 's'}: ${accounts.map(({ name, state }) => `${printable(name)} (${state})`).join(', ')}`,
+    ...(daemon.exposure === null ? [] : [`Warning: ${printable(daemon.exposure)}.`]),
     ...(daemon.clientKey === null
       ? ['Client keys: relay clients list shows them, relay clients add NAME makes one.']
       : ['', `Your client key, shown this once:  ${daemon.clientKey}`]),

@@ -8,7 +8,7 @@ import type { Totals } from '../accounting/totals.ts';
 import { emptyTotals, foldRecord, parseTotals } from '../accounting/totals.ts';
 import { spentSince } from '../accounting/usage-report.ts';
 import { RelayError } from '../core/errors.ts';
-import type { Clock, CredentialStore, LiveView, Random } from '../core/ports.ts';
+import type { Clock, CredentialStore, LiveView, Log, Random } from '../core/ports.ts';
 import type { Config } from '../core/config.ts';
 import type { Control } from '../control/control.ts';
 import { createControl, handleControlMessage } from '../control/create-control.ts';
@@ -37,6 +37,7 @@ import type { MemoryLimits } from '../server/websocket-memory.ts';
 import { createConversationMemory } from '../server/websocket-memory.ts';
 import { createSocketDoor } from '../server/websocket.ts';
 import { loadConfig } from '../storage/config-file.ts';
+import type { WatchedConfig } from '../storage/config-watch.ts';
 import { watchConfig } from '../storage/config-watch.ts';
 import { openHome } from '../storage/home.ts';
 import { openLedger } from '../storage/ledger.ts';
@@ -47,6 +48,7 @@ import { createBudgetNotices } from './budget-notices.ts';
 import { modelsForClient, servedModels } from './control-reads.ts';
 import { daemonReads } from './daemon-reads.ts';
 import { openLog } from './open-log.ts';
+import { exposureOf, warnOfExposure } from './exposure.ts';
 import { createInFlight } from './in-flight.ts';
 import { createLatestTime } from './latest-time.ts';
 import { keepCurrent } from './keep-current.ts';
@@ -91,6 +93,8 @@ export interface Daemon {
   readonly clientKey: string | null;
   readonly control: Control;
   readonly live: LiveView;
+  /** From where else than this machine it can be reached, in words; null when from nowhere. */
+  readonly exposure: string | null;
   /** What is held right now; all of it 0 while nothing runs. */
   held(): Held;
   reload(): Promise<void>;
@@ -125,7 +129,7 @@ export async function startDaemon(options: DaemonOptions): Promise<Daemon> {
   try {
     const { log, close: closeLog } = openLog(home, clock, options.mirrorLog);
     const state = await openState(home, { clock, log });
-    const settings = watchConfig(home, { clock, log, config, onChange: () => log.info('settings reloaded') });
+    const settings = watchConfig(home, { clock, log, config, onChange: () => sayReloaded(settings, log) });
     const ledger = await openLedger<Totals>(home, { empty: emptyTotals, fold: foldRecord, parse: parseTotals }, { clock, log, durability: config.ledger.durability });
     await restorePrices(home, log);
     await removeMockAccounts(state);
@@ -145,6 +149,11 @@ export async function startDaemon(options: DaemonOptions): Promise<Daemon> {
     await claim.release();
     throw error;
   }
+}
+
+function sayReloaded(settings: WatchedConfig, log: Log): void {
+  log.info('settings reloaded');
+  warnOfExposure(settings.current(), log);
 }
 
 /** The default client is made without keeping its key, so no credential store is touched. */
@@ -210,6 +219,7 @@ async function openDoors(parts: Parts, { options, clientKey, closeMock, closeLog
   });
   const stopRetention = keepRetention({ ledger: parts.ledger, settings: settings.current, clock: options.clock, log });
   log.info('listening', { url });
+  warnOfExposure(settings.current(), log);
   // Behind the ready line, which people and scripts wait for.
   options.clock.after(PREPARE_AFTER_MS, () => void workshop.upstream.prepare());
 
@@ -237,6 +247,9 @@ async function openDoors(parts: Parts, { options, clientKey, closeMock, closeLog
   let closed: Promise<void> | null = null;
   return {
     url, clientKey, control, live: parts.live,
+    get exposure() {
+      return exposureOf(settings.current());
+    },
     held: () => ({ calls: inFlight.count, clientSlots: slots.held, accountSlots: workshop.pool.inFlight(), bodyBytes: memory.held }),
     async reload() {
       await settings.reload();
