@@ -25,6 +25,7 @@ import { withoutParameters } from './refused-parameters.ts';
 import { withChoice, withoutCiphertext } from './request-traits.ts';
 import type { ModelChoice } from './resolve-model.ts';
 import type { SignIns } from './sign-in.ts';
+import { toldLimits } from './told-limits.ts';
 
 export interface AttemptAccountDeps {
   readonly send: Send;
@@ -87,7 +88,7 @@ export async function attemptAccount(journey: Journey, target: Target, deps: Att
     { send: deps.send, clock: deps.clock, timeouts: config.timeouts, version: deps.version },
     journey.signal,
   );
-  return { ...result, credential, prepared, rateLimits: passage.seen.rateLimits };
+  return { ...result, credential, prepared, rateLimits: toldLimits(passage.seen) };
 }
 
 /** The request as this account may see it: fixed parameters in, what is another account's out. */

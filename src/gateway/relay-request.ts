@@ -8,6 +8,7 @@ import { priceRequest } from '../accounting/price.ts';
 import { adapterFor } from '../providers/registry.ts';
 import { classifyStreamFailure } from '../routing/classify-failure.ts';
 import { giveUpError } from '../routing/give-up.ts';
+import { readRateLimitEvent } from '../routing/quota.ts';
 import type { StickyKey } from '../routing/sticky-key.ts';
 import { stickyKeys } from '../routing/sticky-key.ts';
 import type { Admission } from './admission.ts';
@@ -20,10 +21,12 @@ import { modelsOf } from './catalogue.ts';
 import { priceTokens } from './meter.ts';
 import type { RelayedAnswer, RelayResult } from './relayed-answer.ts';
 import type { ModelChoice } from './resolve-model.ts';
+import { isLastUsable } from './last-usable.ts';
 import type { PreludeSink } from './prelude.ts';
 import { createPrelude } from './prelude.ts';
 import type { AnswerEnd, RunningAttempt, TicketDeps } from './ticket.ts';
 import { openTicket } from './ticket.ts';
+import { toldLimits } from './told-limits.ts';
 import type { ModelResult, TryModelDeps } from './try-model.ts';
 import { tryModel } from './try-model.ts';
 
@@ -136,11 +139,16 @@ function relayedAnswer(journey: Journey, { answer, use, leave, prepared }: Extra
     },
     broken(failure) {
       const committed = failure ?? committedFailure(answer.headers, seen.failure, deps);
-      deps.pool.failed(use, committed, false);
+      const now = deps.clock.now();
+      const { paidOverflow } = deps.settings().routing;
+      const wanted = { model: use.model, clientAccounts: request.client.accounts, tried: new Set<string>(), receivedAt: now, paidOverflow };
+      deps.pool.failed(use, committed, isLastUsable(use.account, deps.pool.candidates(use.model, request.client.id), wanted, now));
       return giveUpError(committed, use.account.name, deps.clock.now());
     },
     async settle(end) {
       leave();
+      const limits = toldLimits(seen);
+      if (limits !== null) deps.pool.sawQuota(use.account, readRateLimitEvent(limits, deps.clock.now()));
       const finished = prepared === null ? null : { request, account: use.account, model: use.model, prepared, passage: answer.passage };
       if (finished !== null) deps.answers.learn(finished);
       if (end.kind === 'served') {

@@ -68,6 +68,7 @@ export async function takeAccount(journey: Journey, choice: ModelChoice, deps: T
         most: deps.settings().limits.queue,
         signal: journey.signal,
       });
+      journey.ticket.waited(deps.clock.now() - now);
       if (waited.kind === 'taken') return { kind: 'taken', taken: waited.slot };
       if (waited.kind === 'timed-out' || waited.kind === 'full') return { kind: 'nobody', chosen: found };
       continue;

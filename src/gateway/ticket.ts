@@ -64,6 +64,8 @@ export interface Ticket {
   drop(parameters: readonly string[]): void;
   /** The wait for a slot is over. */
   admitted(): void;
+  /** So many milliseconds more were spent in line, for a slot at an account. */
+  waited(ms: number): void;
   /** Budgets hold so much for the request: from its first attempt on it costs its input, whatever becomes of Relay. */
   reserve(tokens: TokenCounts, priceInput: (attempt: RunningAttempt, input: TokenCounts) => Cost): void;
   begin(attempt: RunningAttempt): void;
@@ -87,6 +89,7 @@ export function openTicket(request: RelayRequest, deps: TicketDeps): Ticket {
   let running: RunningAttempt | null = null;
   let upstreamRequestId: string | null = null;
   let admittedAt: EpochMs | null = null;
+  let waitedMs = 0;
   let firstOutputAt: EpochMs | null = null;
   let settled: Promise<void> | null = null;
   let onFirstLeaving: ((attempt: RunningAttempt) => void) | null = null;
@@ -147,7 +150,7 @@ export function openTicket(request: RelayRequest, deps: TicketDeps): Ticket {
       tier: { asked: askedTier(request), served: last?.seen.tier ?? null },
       cost: metered?.cost ?? { list: 0, charged: 0, price: null },
       ms: {
-        queue: Math.max(0, (admittedAt ?? now) - request.receivedAt),
+        queue: Math.max(0, (admittedAt ?? now) - request.receivedAt) + waitedMs,
         ttft: firstOutputAt === null ? null : Math.max(0, firstOutputAt - request.receivedAt),
         total: Math.max(0, now - request.receivedAt),
       },
@@ -176,6 +179,9 @@ export function openTicket(request: RelayRequest, deps: TicketDeps): Ticket {
     },
     admitted() {
       admittedAt ??= deps.clock.now();
+    },
+    waited(ms) {
+      waitedMs += Math.max(0, ms);
     },
     reserve(tokens, priceInput) {
       onFirstLeaving = (attempt) => {

@@ -1,9 +1,7 @@
 import type { Account, Credential } from '../core/account.ts';
 import type { RelayError } from '../core/errors.ts';
 import type { Failure } from '../core/failure.ts';
-import type { Candidate, Wanted } from '../routing/candidate.ts';
 import { routeRecord } from '../routing/choose-account.ts';
-import { exclusionOf, isHeldBack, isSpentSubscription } from '../routing/eligible.ts';
 import { exhausted, ownerExhausted } from '../routing/exhausted.ts';
 import type { Step } from '../routing/next-step.ts';
 import { isAmbiguous, nextStep } from '../routing/next-step.ts';
@@ -15,6 +13,7 @@ import { keepsAnswers } from './answer-memory.ts';
 import type { AttemptAccountDeps } from './attempt-account.ts';
 import { attemptAccount } from './attempt-account.ts';
 import type { Journey } from './journey.ts';
+import { isLastUsable } from './last-usable.ts';
 import type { OpenAnswer } from './open-attempt.ts';
 import { pause } from './pause.ts';
 import { dispensableParameter } from './refused-parameters.ts';
@@ -134,7 +133,7 @@ function judge(journey: Journey, { failure, taken, credential, prepared }: Faile
   journey.attempts.push({ accountId: account.id, accountName: account.name, model: use.model, kind: failure.kind, phase: failure.phase });
   journey.last = { failure, accountName: account.name };
   journey.ticket.failed(failure);
-  const isLastUsable = !candidates.some((other) => other.account.id !== account.id && isUsable(other, candidates, wanted, now));
+  const isLast = isLastUsable(account, candidates, wanted, now);
   const step = nextStep(failure, {
     attempts: journey.attempts,
     elapsedMs: now - journey.request.receivedAt,
@@ -144,7 +143,7 @@ function judge(journey: Journey, { failure, taken, credential, prepared }: Faile
     now,
     random: deps.random.next(),
     maxAttempts: retry.maxAttempts,
-    isLastUsable,
+    isLastUsable: isLast,
     replayAllowed: isReplayable(journey.request.body, keepsAnswers(account)),
     refreshable: credential?.kind === 'oauth' && credential.refreshToken !== null,
     foreignCiphertext: ciphertextIn(sent),
@@ -153,13 +152,8 @@ function judge(journey: Journey, { failure, taken, credential, prepared }: Faile
     attemptBudget: deps.retries.mayAttempt() ? 'left' : 'spent',
   });
   if (step.kind === 'refresh-then-same') deps.pool.released(use);
-  else deps.pool.failed(use, failure, isLastUsable);
+  else deps.pool.failed(use, failure, isLast);
   return step;
-}
-
-function isUsable(candidate: Candidate, all: readonly Candidate[], wanted: Wanted, now: number): boolean {
-  if (exclusionOf(candidate, wanted, now) !== null) return false;
-  return !isHeldBack(candidate, wanted, all.some((other) => isSpentSubscription(other, wanted, now)));
 }
 
 /** Does what the step says before the next attempt; what it gives binds that attempt. */
