@@ -117,7 +117,7 @@ describe('the drain', () => {
         body: JSON.stringify(responses('Say much', { stream: true })),
       }),
     );
-    await waitFor(() => relay.sent()[0]?.status === 200, 'the stream');
+    await waitFor(() => relay.daemon.live.running()[0]?.phase === 'streaming', 'the stream');
     const drained = relay.daemon.drain(1_000);
     await runOn(relay.clock, drained, 500);
     expect((await relay.journal())[0]).toMatchObject({ outcome: 'broken_stream', error: { code: 'draining' } });
