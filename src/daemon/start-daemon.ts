@@ -6,24 +6,14 @@ import { getRequestListener } from '@hono/node-server';
 
 import type { Totals } from '../accounting/totals.ts';
 import { emptyTotals, foldRecord, parseTotals } from '../accounting/totals.ts';
-import { spentSince } from '../accounting/usage-report.ts';
 import { RelayError } from '../core/errors.ts';
 import type { Clock, CredentialStore, LiveView, Log, Random } from '../core/ports.ts';
 import type { Config } from '../core/config.ts';
 import type { Control } from '../control/control.ts';
 import { createControl, handleControlMessage } from '../control/create-control.ts';
 import { ensureDefaultClient } from '../control/clients.ts';
-import type { Admission } from '../gateway/admission.ts';
-import { createAdmission } from '../gateway/admission.ts';
-import type { AnswerMemory } from '../gateway/answer-memory.ts';
 import { createAnswerMemory } from '../gateway/answer-memory.ts';
-import { createGateway } from '../gateway/create-gateway.ts';
 import { createLiveView } from '../gateway/live-view.ts';
-import { meterRequest } from '../gateway/meter.ts';
-import { createRefusedParameters } from '../gateway/refused-parameters.ts';
-import type { Gateway } from '../gateway/relayed-answer.ts';
-import { createRetryMeter } from '../gateway/retry-meter.ts';
-import type { Slots } from '../gateway/slots.ts';
 import { createSlots } from '../gateway/slots.ts';
 import { openStickyStore } from '../gateway/sticky-store.ts';
 import { createStoredResponses } from '../gateway/stored-responses.ts';
@@ -44,19 +34,19 @@ import { openLedger } from '../storage/ledger.ts';
 import { processLock } from '../storage/lock.ts';
 import { openState } from '../storage/state-file.ts';
 import { claimHome } from './claim-home.ts';
-import { createBudgetNotices } from './budget-notices.ts';
 import { modelsForClient, servedModels } from './control-reads.ts';
 import { daemonReads } from './daemon-reads.ts';
-import { openLog } from './open-log.ts';
 import { exposureOf, warnOfExposure } from './exposure.ts';
 import { createInFlight } from './in-flight.ts';
-import { createLatestTime } from './latest-time.ts';
 import { keepCurrent } from './keep-current.ts';
 import { keepRetention } from './keep-ledger.ts';
+import { createLatestTime } from './latest-time.ts';
 import { openLedgerPort } from './ledger-port.ts';
 import type { Listeners } from './listen.ts';
 import { listenOnLoopback } from './listen.ts';
 import { removeMockAccounts, startMockProvider } from './mock-provider.ts';
+import { openAdmission, openGateway } from './open-gateway.ts';
+import { openLog } from './open-log.ts';
 import type { Parts } from './parts.ts';
 import { restorePrices } from './price-reads.ts';
 import { stickyDocument } from './sticky-document.ts';
@@ -273,46 +263,6 @@ async function openDoors(parts: Parts, { options, clientKey, closeMock, closeLog
 /** What WebSockets may keep of their conversations: each no more than one request could bring, all no more than running ones hold. */
 function memoryLimits({ server, limits }: Config): MemoryLimits {
   return { connectionBytes: server.maxBodyMb * 1_048_576, totalBytes: limits.inflightBodyMb * 1_048_576 };
-}
-
-function openAdmission({ state, ledger, live, log, settings }: Parts, slots: Slots, clock: Clock): Admission {
-  return createAdmission({
-    clock, slots,
-    sharedBudgets: () => state.read().budgets,
-    spentSince: (owner, since) => spentSince(ledger.totals.read(), since, owner),
-    booked: createBudgetNotices({ clock, live, log, settings: settings.current }),
-  });
-}
-
-interface GatewayParts {
-  readonly admission: Admission;
-  readonly answers: AnswerMemory;
-}
-
-function openGateway(parts: Parts, { admission, answers }: GatewayParts, { clock, random, version }: DaemonOptions): Gateway {
-  const { state, settings, ledger, workshop, live, log, sticky } = parts;
-  const config = (): Config => settings.current();
-  return createGateway({
-    send: workshop.upstream.send,
-    clock,
-    random,
-    log,
-    signIns: workshop.signIns,
-    settings: config,
-    state: () => state.read(),
-    answers,
-    refused: createRefusedParameters(clock),
-    conversationDigest: sticky.digest,
-    // The prefix brings its own separator: `resp_`, `chatcmpl-`.
-    makeId: (prefix) => prefix + Buffer.from(random.bytes(16)).toString('hex'),
-    version,
-    pool: workshop.pool,
-    sessions: sticky.sessions,
-    retries: createRetryMeter(clock, () => config().retry.budgetPercent),
-    storageState: () => ledger.journal.state,
-    ticket: { clock, journal: ledger.journal, live, log, meter: (metered) => meterRequest(metered, config()) },
-    admission,
-  });
 }
 
 function after(ms: number, clock: Clock): Promise<void> {
