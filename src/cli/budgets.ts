@@ -1,6 +1,6 @@
 import type { Command } from 'commander';
 
-import { budgetAmount, budgetWords } from '../accounting/budget-words.ts';
+import { budgetAmount, budgetWords } from '../core/budget-words.ts';
 import { formatUntil } from '../core/amounts.ts';
 import { CommandError, EXIT } from '../core/errors.ts';
 import { printable } from '../core/printable.ts';

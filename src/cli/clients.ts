@@ -1,6 +1,6 @@
 import type { Command } from 'commander';
 
-import { budgetWords } from '../accounting/budget-words.ts';
+import { budgetWords } from '../core/budget-words.ts';
 import { formatDateTime } from '../core/amounts.ts';
 import type { EndpointScope } from '../core/client.ts';
 import { ENDPOINT_SCOPES } from '../core/client.ts';

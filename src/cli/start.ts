@@ -1,4 +1,4 @@
-import { budgetAmount, budgetWords } from '../accounting/budget-words.ts';
+import { budgetAmount, budgetWords } from '../core/budget-words.ts';
 import { formatCountShort, formatDateTime, formatDuration, formatMoney, formatTime } from '../core/amounts.ts';
 import { CommandError, EXIT } from '../core/errors.ts';
 import type { BudgetMark } from '../core/ports.ts';

@@ -1,7 +1,7 @@
 import type { Spend } from '../accounting/budget.ts';
 import type { OwnedLine } from '../accounting/budget-lines.ts';
 import { windowEnd } from '../accounting/budget-window.ts';
-import { budgetAmount, budgetWords } from '../accounting/budget-words.ts';
+import { budgetAmount, budgetWords } from '../core/budget-words.ts';
 import type { Config } from '../core/config.ts';
 import type { BudgetMark, Clock, LiveView, Log } from '../core/ports.ts';
 import type { Notifier } from '../io/notify.ts';

@@ -1,6 +1,6 @@
 import { describe, expect, test } from 'vitest';
 
-import { budgetWords } from '../../src/accounting/budget-words.ts';
+import { budgetWords } from '../../src/core/budget-words.ts';
 import { parseBudget, parseBudgetKind, parseTokens } from '../../src/cli/parse-budget.ts';
 import { CommandError } from '../../src/core/errors.ts';
 

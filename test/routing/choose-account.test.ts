@@ -279,21 +279,4 @@ describe('the decision', () => {
     expect(routeRecord(decision).why).toHaveLength(8);
     expect('more' in routeRecord(chooseAccount([candidateNamed('a')], choiceOf()))).toBe(false);
   });
-
-  test('takes well under 50 us among 50 accounts', () => {
-    const candidates = Array.from({ length: 50 }, (_, index) => candidateNamed(`n${index}`, {
-      health: { ...used(index), quota: [windowOf({ usedPercent: index }), windowOf({ minutes: 10_080, usedPercent: index })],
-        cooldowns: index % 5 === 0 ? cooling(9_000).cooldowns : [] },
-      inFlight: index % 8,
-    }));
-    const request = choiceOf({ sticky: { kind: 'known', accountId: 'acc_gone', bound: false } });
-    const batches: number[] = [];
-    for (let batch = 0; batch < 40; batch += 1) {
-      const started = process.hrtime.bigint();
-      for (let round = 0; round < 100; round += 1) chooseAccount(candidates, request);
-      batches.push(Number(process.hrtime.bigint() - started) / 100_000);
-    }
-    // The best batch: the machine is shared, and what others do to it is not this function's cost.
-    expect(Math.min(...batches)).toBeLessThan(50);
-  });
 });

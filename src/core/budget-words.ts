@@ -1,4 +1,4 @@
-import type { Budget } from '../core/client.ts';
+import type { Budget } from './client.ts';
 
 const NANO = 1e9;
 
