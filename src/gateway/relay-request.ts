@@ -1,4 +1,5 @@
 import { RelayError } from '../core/errors.ts';
+import { faultPlace } from '../core/fault-place.ts';
 import type { Failure } from '../core/failure.ts';
 import { stringAt } from '../core/json.ts';
 import type { Log } from '../core/ports.ts';
@@ -70,7 +71,7 @@ export async function relayRequest(request: RelayRequest, deps: RelayDeps, signa
   } catch (error) {
     if (signal.aborted) return abandon(journey);
     if (error instanceof RelayError) return refuse({ kind: 'refused', error });
-    deps.log.error('a request ran into a fault of Relay', { id: request.id, reason: error instanceof Error ? `${error.name}: ${error.message}` : 'unknown' });
+    deps.log.error('a request ran into a fault of Relay', { id: request.id, ...faultPlace(error) });
     return refuse({ kind: 'refused', error: new RelayError('internal_error', `Relay ran into a fault while it served ${request.id}; relay logs --errors tells more.`) });
   }
 }

@@ -8,6 +8,7 @@ import type { ClientWire } from '../core/provider-kind.ts';
 import type { RelayRequest } from '../core/relay-request.ts';
 import type { EpochMs } from '../core/units.ts';
 import type { Seen } from '../wire/passage.ts';
+import { machineWord, recordedError } from './recorded-error.ts';
 
 /** How a request ended: on every way out exactly one of these is settled. */
 export type AnswerEnd =
@@ -117,7 +118,7 @@ export function openTicket(request: RelayRequest, deps: TicketDeps): Ticket {
       t: attempt.startedAt,
       ms: Math.max(0, deps.clock.now() - attempt.startedAt),
       status: failure === null ? status : failure.status,
-      error: failure?.code ?? null,
+      error: failure === null ? null : machineWord(failure.code),
       phase: failure?.phase ?? 'committed',
     });
   };
@@ -143,7 +144,7 @@ export function openTicket(request: RelayRequest, deps: TicketDeps): Ticket {
       model: { asked: request.model === '' ? null : request.model, sent: last?.model ?? attempts.at(-1)?.model ?? null, ran: last?.seen.model ?? null },
       provider: last?.account.provider ?? attempts.at(-1)?.provider ?? null,
       account: last?.account.name ?? attempts.at(-1)?.account ?? null,
-      ...statusOf(end, { seen: last?.seen ?? null, hasBegun: firstOutputAt !== null, clientWire: request.clientWire }),
+      ...statusOf(end, { seen: last?.seen ?? null, hasBegun: firstOutputAt !== null, clientWire: request.clientWire, attempts }),
       attempts,
       tokens: metered?.tokens ?? null,
       ...(metered?.unmetered !== undefined && { unmetered: metered.unmetered }),
@@ -264,9 +265,10 @@ interface EndFacts {
   /** Something has reached the client. */
   readonly hasBegun: boolean;
   readonly clientWire: ClientWire;
+  readonly attempts: readonly AttemptRecord[];
 }
 
-function statusOf(end: AnswerEnd, { seen, hasBegun, clientWire }: EndFacts): Pick<CloseRecord, 'status' | 'outcome' | 'error'> {
+function statusOf(end: AnswerEnd, { seen, hasBegun, clientWire, attempts }: EndFacts): Pick<CloseRecord, 'status' | 'outcome' | 'error'> {
   switch (end.kind) {
     case 'served':
       return { status: 200, outcome: seen?.terminal === 'incomplete' ? 'incomplete' : 'ok', error: null };
@@ -275,7 +277,7 @@ function statusOf(end: AnswerEnd, { seen, hasBegun, clientWire }: EndFacts): Pic
     case 'refused':
     case 'failed': {
       const outcome: Outcome = hasBegun ? 'broken_stream' : end.kind;
-      return { status: statusToward(clientWire, end.error), outcome, error: { code: end.error.body.code ?? end.error.code, message: end.error.message } };
+      return { status: statusToward(clientWire, end.error), outcome, error: recordedError(end.error, attempts) };
     }
   }
 }

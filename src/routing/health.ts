@@ -45,8 +45,19 @@ export function afterFailure(health: AccountHealth, failure: Failure, context: F
   const blamed = STRIKES.has(failure.kind) ? strike(cooled, context) : releaseProbe(cooled);
   return {
     ...blamed,
-    lastError: { at: context.now, status: failure.status, code: failure.code, message: failure.message.slice(0, LONGEST_MESSAGE) },
+    lastError: { at: context.now, status: failure.status, code: failure.code, message: keptMessage(failure) },
   };
+}
+
+/** Failures told in Relay's own words, or by a sign-in server, which sees no request. */
+const KEPT_AS_TOLD: ReadonlySet<FailureKind> = new Set([
+  'unreachable', 'certificate-invalid', 'cut', 'timed-out', 'challenge', 'login-dead', 'refresh-unavailable', 'credential-unavailable',
+]);
+
+/** What is kept of a failure's words. An answer to a request may quote it, and no prompt is ever kept. */
+function keptMessage({ kind, status, message }: Failure): string {
+  if (KEPT_AS_TOLD.has(kind)) return message.slice(0, LONGEST_MESSAGE);
+  return status === null ? 'The upstream said so inside its answer' : `The upstream answered with status ${status}`;
 }
 
 const NOBODYS_FAULT: ReadonlySet<FailureKind> = new Set(['client-gone', 'invalid-request', 'foreign-ciphertext']);

@@ -7,6 +7,7 @@ import { Hono } from 'hono';
 import type { Client, EndpointScope } from '../core/client.ts';
 import type { Config } from '../core/config.ts';
 import { RelayError } from '../core/errors.ts';
+import { faultPlace } from '../core/fault-place.ts';
 import type { Clock, Log } from '../core/ports.ts';
 import type { Headers, RelayRequest } from '../core/relay-request.ts';
 import type { State } from '../core/state.ts';
@@ -146,7 +147,7 @@ export function createApp(deps: AppDeps): Hono<AppEnv> {
   });
   app.onError((error, context) => {
     if (error instanceof RelayError) return refuse(context, error);
-    deps.log.error('a request ran into a fault of Relay', { id: context.var.requestId ?? '', error: error.name, reason: error.message });
+    deps.log.error('a request ran into a fault of Relay', { id: context.var.requestId ?? '', ...faultPlace(error) });
     return refuse(context, new RelayError('internal_error', `Relay ran into a fault; relay logs and ${context.var.requestId ?? 'the request id'} tell more.`));
   });
   return app;

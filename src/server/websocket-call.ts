@@ -2,6 +2,7 @@ import type { IncomingMessage } from 'node:http';
 
 import type { Client } from '../core/client.ts';
 import { RelayError } from '../core/errors.ts';
+import { faultPlace } from '../core/fault-place.ts';
 import type { JsonObject, JsonValue } from '../core/json.ts';
 import { arrayAt, stringAt } from '../core/json.ts';
 import type { Headers, RelayRequest } from '../core/relay-request.ts';
@@ -64,7 +65,7 @@ export async function serveSocketCall(call: SocketCall, deps: AppDeps): Promise<
 }
 
 function faultOf(error: unknown, id: string, { log }: AppDeps): RelayError {
-  log.error('a request ran into a fault of Relay', { id, reason: error instanceof Error ? `${error.name}: ${error.message}` : 'unknown' });
+  log.error('a request ran into a fault of Relay', { id, ...faultPlace(error) });
   return new RelayError('internal_error', `Relay ran into a fault; relay logs and ${id} tell more.`);
 }
 
