@@ -94,7 +94,7 @@ export class JournalTail {
   async #writeInto(segment: Segment, records: readonly JournalRecord[]): Promise<readonly JournalLine[]> {
     const sealed = sealAll(records, this.#head);
     try {
-      const bytes = await this.#put(segment.file, sealed);
+      const bytes = await this.#put(segment.file, sealed, segment.end);
       await requireInPlace(segment.file);
       segment.end += bytes;
     } catch (error) {
@@ -106,9 +106,10 @@ export class JournalTail {
 
   async #writeIntoNew(reason: SegmentReason, records: readonly JournalRecord[], now: EpochMs): Promise<readonly JournalLine[]> {
     const sealed = sealAll([this.#headerOf(reason, now), ...records], this.#head);
+    const lastName = this.#lastName;
     const { name, file } = await this.#create(now);
     try {
-      const end = await this.#put(file, sealed);
+      const end = await this.#put(file, sealed, 0);
       await this.#settings.disk.syncFolder(this.#settings.folder);
       await this.#leaveCurrent(reason);
       this.#current = { name, file, end };
@@ -117,7 +118,10 @@ export class JournalTail {
       // If it cannot be removed it stands between two segments, and the next one's header passes it over.
       this.#pending = 'failed-write';
       await file.close().catch(() => undefined);
-      await this.#settings.disk.remove(join(this.#settings.folder, name)).catch(() => undefined);
+      // A disk that stays full is tried again and again: the name is free for the next try.
+      await this.#settings.disk.remove(join(this.#settings.folder, name)).then(() => {
+        this.#lastName = lastName;
+      }, () => undefined);
       throw error;
     }
     return this.#acknowledge(sealed).slice(1);
@@ -131,11 +135,13 @@ export class JournalTail {
   async #create(now: EpochMs): Promise<{ readonly name: string; readonly file: SegmentFile }> {
     for (;;) {
       const name = nextSegmentName(this.#lastName, utcDay(now));
-      this.#lastName = name;
       try {
-        return { name, file: await this.#settings.disk.create(join(this.#settings.folder, name)) };
+        const file = await this.#settings.disk.create(join(this.#settings.folder, name));
+        this.#lastName = name;
+        return { name, file };
       } catch (error) {
         if (errorCode(error) !== 'EEXIST') throw error;
+        this.#lastName = name;
       }
     }
   }
@@ -148,13 +154,16 @@ export class JournalTail {
   }
 
   /** Writes until everything is written, then syncs; gives back how many bytes that were. */
-  async #put(file: SegmentFile, sealed: readonly SealedLine[]): Promise<number> {
+  async #put(file: SegmentFile, sealed: readonly SealedLine[], end: number): Promise<number> {
     const bytes = Buffer.from(sealed.map(({ text }) => text).join(''), 'latin1');
     for (let written = 0; written < bytes.length;) {
       const count = await file.write(bytes.subarray(written));
       if (count <= 0) throw new StorageError('io', 'the file system took no bytes');
       written += count;
     }
+    // A file system that says it took more than it did, or a second writer: either way the lines do not stand where they should.
+    const size = await file.size();
+    if (size !== end + bytes.length) throw new StorageError('io', `the segment is ${size} bytes long and should be ${end + bytes.length}`);
     if (this.#settings.durability === 'disk') await file.datasync();
     else this.#unsynced = true;
     return bytes.length;

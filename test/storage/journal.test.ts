@@ -1,4 +1,4 @@
-import { mkdir, readFile, rename, rm, stat, symlink } from 'node:fs/promises';
+import { appendFile, mkdir, readFile, rename, rm, stat, symlink } from 'node:fs/promises';
 import { join } from 'node:path';
 
 import * as fc from 'fast-check';
@@ -34,13 +34,15 @@ interface FaultyDisk extends SegmentDisk {
   syncFault: Fault;
   createFault: Fault;
   writeBytes: number;
+  /** Bytes of the next write that are said to be written and are not. */
+  lostBytes: number;
   writes: number;
   syncs: number;
 }
 
 function faultyDisk(): FaultyDisk {
   const disk: FaultyDisk = {
-    writeFault: null, syncFault: null, createFault: null, writeBytes: Number.POSITIVE_INFINITY, writes: 0, syncs: 0,
+    writeFault: null, syncFault: null, createFault: null, writeBytes: Number.POSITIVE_INFINITY, lostBytes: 0, writes: 0, syncs: 0,
     create: async (path: string) => {
       failWith(disk.createFault);
       return wrap(await realDisk.create(path));
@@ -56,6 +58,11 @@ function faultyDisk(): FaultyDisk {
       // A disk that runs full takes a part first.
       if (disk.writeFault === 'ENOSPC') await file.write(bytes.subarray(0, 7));
       failWith(disk.writeFault);
+      if (disk.lostBytes > 0) {
+        const lost = disk.lostBytes;
+        disk.lostBytes = 0;
+        return lost;
+      }
       return file.write(bytes.subarray(0, disk.writeBytes));
     },
     datasync: async () => {
@@ -193,6 +200,32 @@ describe('appending', () => {
     await journal.close();
     expect(disk.writes).toBeGreaterThan(1_000);
     expect(await verifyLedger(home)).toMatchObject({ ok: true, lines: 31 });
+  });
+
+  test('S10: a write that says more than it did is noticed, and the lines are written again', async () => {
+    const home = await freshHome();
+    const disk = faultyDisk();
+    const journal = await open(home, { disk });
+    await appendAll(journal, 3);
+    disk.lostBytes = 10;
+    await appendAll(journal, 3, 3);
+    expect(journal.state).toBe('degraded');
+    await appendAll(journal, 3, 6);
+    await journal.close();
+    expect(await verifyLedger(home)).toMatchObject({ ok: true, segments: 2 });
+    const found: string[] = [];
+    for await (const { line } of queryRequests(home, { order: 'oldest' })) found.push(line.id);
+    expect(found).toEqual(Array.from({ length: 9 }, (_, index) => `req_${index}`));
+  });
+
+  test('a second writer is noticed, and nothing acknowledged is lost to it', async () => {
+    const home = await freshHome();
+    const journal = await open(home);
+    await appendAll(journal, 2);
+    await appendFile(join(homePaths(home).journal, '2026-11-21.001.jsonl'), 'somebody else\n');
+    await appendAll(journal, 2, 2);
+    await journal.close();
+    expect(await verifyLedger(home)).toMatchObject({ ok: true, segments: 2 });
   });
 
   test('S16: segments are 0600 under any umask, and a link in their place is refused', async () => {
@@ -334,6 +367,8 @@ describe('a failing disk', () => {
     expect((await later).every(({ status }) => status === 'fulfilled')).toBe(true);
     expect(journal.state).toBe('operational');
     await journal.close();
+    // However often it was tried in vain, the next segment has the next name.
+    expect(await segmentNames(home)).toEqual(['2026-11-21.001.jsonl', '2026-11-21.002.jsonl']);
     expect(await closedIds(home)).toEqual(Array.from({ length: 11 }, (_, index) => `req_${index}`));
     expect(await verifyLedger(home)).toMatchObject({ ok: true });
   });
