@@ -4,16 +4,19 @@ import type { BudgetOwner, OwnedLine } from '../accounting/budget-lines.ts';
 import { clientLine, linesOf, sharedLine } from '../accounting/budget-lines.ts';
 import { windowStart } from '../accounting/budget-window.ts';
 import type { OutputHabit } from '../accounting/output-habit.ts';
-import { estimateReservation, learnOutput } from '../accounting/output-habit.ts';
+import { estimateReservation, expectOutput, learnOutput } from '../accounting/output-habit.ts';
+import type { ToolBound } from '../accounting/hosted-tools.ts';
+import { hostedToolsBound, NO_TOOLS } from '../accounting/hosted-tools.ts';
 import type { Client } from '../core/client.ts';
 import { RelayError } from '../core/errors.ts';
 import { numberAt } from '../core/json.ts';
 import type { Clock } from '../core/ports.ts';
-import type { CloseRecord, Cost, TokenCounts } from '../core/record.ts';
+import type { CloseRecord, TokenCounts } from '../core/record.ts';
 import type { RelayRequest } from '../core/relay-request.ts';
 import type { SharedBudget } from '../core/state.ts';
-import type { EpochMs } from '../core/units.ts';
+import type { EpochMs, NanoUsd } from '../core/units.ts';
 import { MINUTE_MS, SECOND_MS } from '../core/units.ts';
+import type { ExpectedUpstream } from './expected-upstream.ts';
 import type { Slots } from './slots.ts';
 
 export interface AdmissionDeps {
@@ -28,7 +31,7 @@ export interface AdmissionDeps {
 
 /** A request that was let in: what it holds until it is over. */
 export interface Lease {
-  /** What its budgets hold for it; null where it stands under none. */
+  /** What its budgets hold for it, with what its tools may bring counted behind the output; null where it stands under none. */
   readonly reserved: TokenCounts | null;
   /** Books what was used, gives back what was not, frees the slot. Only the first call counts. */
   readonly end: (record: CloseRecord) => void;
@@ -39,7 +42,7 @@ export interface AdmissionRequest {
   readonly request: RelayRequest;
   /** The first model to be tried. */
   readonly model: string;
-  readonly price: (tokens: TokenCounts) => Cost;
+  readonly upstream: ExpectedUpstream;
 }
 
 /** The gate behind the key: requests a minute, slots, budgets. */
@@ -90,7 +93,7 @@ export function createAdmission(deps: AdmissionDeps): Admission {
   };
 
   /** Reserves in every budget the request stands under. Throws `budget_exceeded`. */
-  const hold = ({ request, model, price }: AdmissionRequest, leave: () => void): Lease => {
+  const hold = ({ request, model, upstream }: AdmissionRequest, leave: () => void): Lease => {
     const now = deps.clock.now();
     const habitKey = `${request.client.id} ${model}`;
     const { client } = request;
@@ -99,15 +102,13 @@ export function createAdmission(deps: AdmissionDeps): Admission {
     forgetLifted(`client:${client.id}`, client.budgets, client.budgets.map((budget) => clientLine(client.name, budget)));
     const lines = linesOf(client, shared);
     for (const owned of lines) standing(owned);
-    const tokens = estimateReservation({
-      inputBytes: request.bytes.length, outputCap: askedOutput(request), choices: numberAt(request.body, 'n') ?? 1, habit: habits.get(habitKey) ?? null,
-    });
-    const admitted = admit(book, lines.map(({ line }) => line), amountsOf(tokens, price(tokens)), now);
+    const { own, withTools, fees } = estimate(request, upstream, habits.get(habitKey) ?? null);
+    const admitted = admit(book, lines.map(({ line }) => line), amountsOf(withTools, upstream.price(withTools, fees)), now);
     if (!admitted.ok) throw overBudget(admitted.refusal, now);
     book = admitted.book;
     let ended = false;
     return {
-      reserved: lines.length > 0 ? tokens : null,
+      reserved: lines.length > 0 ? { ...own, output: own.output + withTools.input - own.input } : null,
       end(record) {
         if (ended) return;
         ended = true;
@@ -124,12 +125,12 @@ export function createAdmission(deps: AdmissionDeps): Admission {
   };
 
   return {
-    async enter({ request, model, price }, signal) {
+    async enter({ request, model, upstream }, signal) {
       const { client } = request;
       checkRate(client, deps.clock.now());
       const leave = await deps.slots.enter(`client:${client.id}`, client.concurrency ?? DEFAULT_CONCURRENCY, signal);
       try {
-        return hold({ request, model, price }, leave);
+        return hold({ request, model, upstream }, leave);
       } catch (error) {
         leave();
         throw error;
@@ -137,6 +138,23 @@ export function createAdmission(deps: AdmissionDeps): Admission {
     },
     standing,
   };
+}
+
+/** The request's own tokens, and those with what its hosted tools may add. */
+function estimate(request: RelayRequest, upstream: ExpectedUpstream, habit: OutputHabit): { own: TokenCounts; withTools: TokenCounts; fees: NanoUsd } {
+  const { keepsCaps } = upstream;
+  const asked = askedOutput(request);
+  // A cap that may or may not be kept holds only where it is the greater of the two.
+  const outputCap = asked === null || keepsCaps === 'none' ? null : keepsCaps === 'all' ? asked : Math.max(asked, expectOutput(habit));
+  const own = estimateReservation({ inputBytes: request.bytes.length, outputCap, choices: numberAt(request.body, 'n') ?? 1, habit });
+  const { input, fees } = toolsOf(request, upstream);
+  return { own, withTools: { ...own, input: own.input + input }, fees };
+}
+
+function toolsOf({ body }: RelayRequest, { runsTools, keepsCaps }: ExpectedUpstream): ToolBound {
+  if (!runsTools) return NO_TOOLS;
+  const { max_tool_calls: _ignored, ...uncapped } = body;
+  return hostedToolsBound(keepsCaps === 'all' ? body : uncapped);
 }
 
 function askedOutput({ body }: RelayRequest): number | null {

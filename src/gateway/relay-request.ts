@@ -5,8 +5,6 @@ import { stringAt } from '../core/json.ts';
 import type { Log } from '../core/ports.ts';
 import type { Cost, TokenCounts } from '../core/record.ts';
 import type { Headers, RelayRequest } from '../core/relay-request.ts';
-import { priceRequest } from '../accounting/price.ts';
-import { adapterFor } from '../providers/registry.ts';
 import { classifyStreamFailure } from '../routing/classify-failure.ts';
 import { giveUpError } from '../routing/give-up.ts';
 import { readRateLimitEvent } from '../routing/quota.ts';
@@ -18,10 +16,9 @@ import { allowedChoices } from './allowed-choices.ts';
 import { answerHeaders } from './answer-headers.ts';
 import { startJourney } from './journey.ts';
 import type { Journey } from './journey.ts';
-import { modelsOf } from './catalogue.ts';
+import { expectUpstream } from './expected-upstream.ts';
 import { priceTokens } from './meter.ts';
 import type { RelayedAnswer, RelayResult } from './relayed-answer.ts';
-import type { ModelChoice } from './resolve-model.ts';
 import { isLastUsable } from './last-usable.ts';
 import type { PreludeSink } from './prelude.ts';
 import { createPrelude } from './prelude.ts';
@@ -60,7 +57,7 @@ export async function relayRequest(request: RelayRequest, deps: RelayDeps, signa
   try {
     const choices = journalableChoices(request, deps);
     deps.retries.requested();
-    const lease = await deps.admission.enter({ request, model: choices[0].id, price: (tokens) => estimatePrice(choices[0], tokens, deps) }, signal);
+    const lease = await deps.admission.enter({ request, model: choices[0].id, upstream: expectUpstream(request, choices[0], deps) }, signal);
     ticket.onSettle(({ record }) => lease.end(record));
     ticket.admitted();
     if (lease.reserved !== null) ticket.reserve(lease.reserved, (attempt, input) => priceInput(attempt, input, deps));
@@ -197,19 +194,4 @@ function rememberAnswer({ request }: Journey, responseId: string | null, account
 /** What the input alone costs at the account it goes to. */
 function priceInput({ account, model }: RunningAttempt, tokens: TokenCounts, { settings, clock }: RelayDeps): Cost {
   return priceTokens({ account, model, tier: null, at: clock.now(), tokens, upstreamCost: null }, settings());
-}
-
-function estimatePrice(choice: ModelChoice, tokens: Parameters<typeof priceRequest>[0]['tokens'], { state, settings, clock }: RelayDeps) {
-  const server = state().accounts.find((account) => modelsOf(account, state(), settings())?.some(({ id }) => id === choice.id) ?? true);
-  return priceRequest({
-    kind: server?.kind ?? 'compatible',
-    model: choice.id,
-    tier: choice.tier,
-    at: clock.now(),
-    overrides: settings().pricing,
-    baseUrl: server?.baseUrl ?? null,
-    tokens,
-    billing: server === undefined ? 'api' : adapterFor(server.kind).billing,
-    upstreamCost: null,
-  });
 }

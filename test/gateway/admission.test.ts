@@ -5,8 +5,8 @@ import type { MockStep } from '../../src/mock/steps.ts';
 import { createGate, cut, failed, hang, ok, rateLimited, refuse, reset } from '../../src/mock/steps.ts';
 import { checkBudgets, WIDE_BUDGETS } from '../support/check-budgets.ts';
 import { seededRandom } from '../support/seeded-random.ts';
-import type { ServedRelay } from '../support/serve-in-process.ts';
-import { chat, responses, serveInProcess } from '../support/serve-in-process.ts';
+import type { ServedAccountSpec, ServedRelay } from '../support/serve-in-process.ts';
+import { chat, expectError, KEY_MODEL, responses, serveInProcess, SIGN_IN_MODEL, TWO_CHAT_KEYS, TWO_PLATFORM_KEYS } from '../support/serve-in-process.ts';
 import { openSocket } from '../support/socket-client.ts';
 import { waitFor } from '../support/wait-for.ts';
 
@@ -130,20 +130,109 @@ test('A10 a WebSocket that closes in the middle of an answer leaves nothing held
   await checkBudgets(relay);
 });
 
-test('A13 a cap on the output that the upstream ignores still bounds what is reserved, and a greater one is refused', async () => {
-  const relay = await serveInProcess();
-  const key = await relay.client('bounded', { budgets: [{ unit: 'tokens', limit: 20_000, window: 'day' }] });
+/** What a budget of ten million tokens holds for one request while it runs. */
+async function heldFor(relay: ServedRelay, body: JsonObject, path = '/v1/responses'): Promise<number> {
+  const name = `held-${relay.sent().length}`;
+  const key = await relay.client(name, { budgets: [{ unit: 'tokens', limit: 1e7, window: 'day' }] });
   const gate = createGate();
   relay.upstream.script('a', [ok({ gate })]);
-  const running = relay.ask('/v1/responses', { key, body: responses('Say hi', { max_output_tokens: 15_000 }) });
-  await waitFor(() => relay.sent().length === 1, 'the first');
-  const [budget] = await relay.daemon.control.call('budgets.list', {});
-  expect(budget?.reserved).toBeGreaterThan(15_000);
-  const second = await relay.ask('/v1/responses', { key, body: responses('Say hi', { max_output_tokens: 15_000 }) });
-  expect(second.error).toMatchObject({ code: 'budget_exceeded' });
+  const before = relay.sent().length;
+  const running = relay.ask(path, { key, body });
+  await waitFor(() => relay.sent().length === before + 1, 'the call');
+  const held = (await relay.daemon.control.call('budgets.list', {})).find((budget) => budget.name === name);
   gate.release();
   expect((await running).status).toBe(200);
-  await checkBudgets(relay);
+  return held?.reserved ?? 0;
+}
+
+describe('A13 what a request reserves', () => {
+  const PLATFORM = { accounts: TWO_PLATFORM_KEYS };
+  const onKey = (change: JsonObject): JsonObject => ({ ...responses('Say hi', change), model: KEY_MODEL });
+
+  test.each([15_000, 100])('where the upstream ignores caps a cap of %i is not what is reserved, what such answers take is', async (cap) => {
+    const relay = await serveInProcess();
+    const held = await heldFor(relay, responses('Say hi', { max_output_tokens: cap }));
+    expect(held).toBeGreaterThanOrEqual(4_000);
+    expect(held).toBeLessThan(4_200);
+    await checkBudgets(relay);
+  });
+
+  test('where the upstream ignores caps, what was learned of the client is reserved', async () => {
+    const relay = await serveInProcess();
+    const key = await relay.client('habitual', { budgets: [{ unit: 'tokens', limit: 1e7, window: 'day' }] });
+    for (let answer = 0; answer < 20; answer += 1) await relay.ask('/v1/responses', { key, body: responses('Say hi', { max_output_tokens: 9_000 }) });
+    const longest = Math.max(...(await relay.journal()).map(({ tokens }) => tokens?.output ?? 0));
+    const gate = createGate();
+    relay.upstream.script('a', [ok({ gate })]);
+    relay.upstream.script('b', [ok({ gate })]);
+    const running = relay.ask('/v1/responses', { key, body: responses('Say hi', { max_output_tokens: 9_000 }) });
+    await waitFor(() => relay.sent().length === 21, 'the call');
+    const [budget] = await relay.daemon.control.call('budgets.list', {});
+    expect(budget?.reserved).toBeGreaterThan(0);
+    expect(budget?.reserved).toBeLessThan(longest * 2 + 200);
+    gate.release();
+    expect((await running).status).toBe(200);
+    await checkBudgets(relay);
+  });
+
+  test('where one account keeps caps and another does not, the greater of cap and habit is', async () => {
+    const mixed: readonly ServedAccountSpec[] = [
+      { name: 'a', kind: 'chatgpt', plan: 'plus' },
+      { name: 'b', kind: 'api-key', apiKey: 'sk-upstream-second', provider: 'openai', models: [SIGN_IN_MODEL] },
+    ];
+    const relay = await serveInProcess({ accounts: mixed });
+    expect(await heldFor(relay, responses('Say hi', { max_output_tokens: 100 }))).toBeGreaterThanOrEqual(4_000);
+    expect(await heldFor(relay, responses('Say hi', { max_output_tokens: 15_000 }))).toBeGreaterThanOrEqual(15_000);
+    await checkBudgets(relay);
+  });
+
+  test('where the upstream keeps caps the cap is, for every answer asked for', async () => {
+    const relay = await serveInProcess(PLATFORM);
+    expect(Math.floor((await heldFor(relay, onKey({ max_output_tokens: 3_000 }))) / 1_000)).toBe(3);
+    const many = await heldFor(relay, { ...chat('Say hi', { n: 4, max_tokens: 2_000 }), model: KEY_MODEL }, '/v1/chat/completions');
+    expect(Math.floor(many / 1_000)).toBe(8);
+    await checkBudgets(relay);
+  });
+
+  test.each<[string, JsonObject, number]>([
+    ['web_search', { type: 'web_search' }, 40_000],
+    ['code_interpreter', { type: 'code_interpreter', container: { type: 'auto' } }, 10_000],
+    ['image_generation', { type: 'image_generation' }, 10_000],
+    ['mcp', { type: 'mcp', server_label: 'docs', server_url: 'https://mcp.example', require_approval: 'never' }, 40_000],
+    ['computer', { type: 'computer' }, 10_000],
+  ])('a hosted tool is bounded beside the output: %s', async (_name, tool, bound) => {
+    const relay = await serveInProcess(PLATFORM);
+    const bare = await heldFor(relay, onKey({ max_output_tokens: 100 }));
+    const withTool = await heldFor(relay, onKey({ max_output_tokens: 100, tools: [tool] }));
+    expect(withTool - bare).toBeGreaterThanOrEqual(bound);
+    expect(withTool - bare).toBeLessThan(bound + 200);
+    await checkBudgets(relay);
+  });
+
+  test('beside a running request with tools there is no room for a second, and nothing is called for it', async () => {
+    const pricing = { [KEY_MODEL]: { input: 1, output: 2 } };
+    const relay = await serveInProcess({ ...PLATFORM, config: { pricing } });
+    // Five pictures are 1.25 USD at most: one request fits into two dollars, not two.
+    const key = await relay.client('pictures', { budgets: [{ unit: 'usd', limit: 2e9, window: 'day' }] });
+    const gate = createGate();
+    relay.upstream.script('a', [ok({ gate })]);
+    const body = onKey({ tools: [{ type: 'image_generation' }], max_output_tokens: 100 });
+    const running = relay.ask('/v1/responses', { key, body });
+    await waitFor(() => relay.sent().length === 1, 'the first');
+    const [budget] = await relay.daemon.control.call('budgets.list', {});
+    expect(budget?.reserved).toBeGreaterThan(1.25e9);
+    expectError(await relay.ask('/v1/responses', { key, body }), 429, 'budget_exceeded');
+    expect(relay.sent()).toHaveLength(1);
+    gate.release();
+    expect((await running).status).toBe(200);
+    await checkBudgets(relay);
+  });
+
+  test('a tool that does not reach the upstream holds nothing', async () => {
+    const relay = await serveInProcess({ accounts: TWO_CHAT_KEYS });
+    const bare = await heldFor(relay, onKey({ max_output_tokens: 100 }));
+    expect((await heldFor(relay, onKey({ max_output_tokens: 100, tools: [{ type: 'web_search' }] }))) - bare).toBeLessThan(200);
+  });
 });
 
 test.each([1, 2, 3])('the budgets equal the journal\'s sum after a random day (%i)', async (seed) => {
