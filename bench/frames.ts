@@ -35,6 +35,8 @@ export interface Frames {
   delta(index: number): string;
   readonly tail: string;
   readonly whole: string;
+  /** A stream that fails before it has said anything. */
+  readonly failed: string;
 }
 
 /** What an upstream of this kind writes as this model. */
@@ -50,6 +52,7 @@ function chatFrames(model: string): Frames {
       ...chunk, choices: [{ index: 0, delta: { content: `${moment()} word ${index}` }, finish_reason: null }], usage: null, obfuscation: 'aX3kLm09',
     }),
     tail: `${data({ ...chunk, choices: [{ index: 0, delta: {}, finish_reason: 'stop' }], usage: null })}${data({ ...chunk, choices: [], usage: CHAT_USAGE })}data: [DONE]\n\n`,
+    failed: data({ error: { message: 'on demand', type: 'server_error', code: 'server_error' } }),
     whole: JSON.stringify({
       ...chunk, object: 'chat.completion', usage: CHAT_USAGE,
       choices: [{ index: 0, message: { role: 'assistant', content: 'Done, and well done.', refusal: null, annotations: [] }, logprobs: null, finish_reason: 'stop' }],
@@ -77,6 +80,7 @@ function responsesFrames(model: string): Frames {
       event({ type: 'response.output_item.done', sequence_number: 90_002, output_index: 0, item: DONE_ITEM }),
       event({ type: 'response.completed', sequence_number: 90_003, response: completed }),
     ].join(''),
+    failed: event({ type: 'response.failed', sequence_number: 0, response: { ...response, status: 'failed', error: { code: 'server_error', message: 'on demand' } } }),
     whole: JSON.stringify(completed),
   };
 }

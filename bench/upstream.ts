@@ -47,7 +47,7 @@ function reply(kind: UpstreamKind, model: string, response: ServerResponse): voi
   const answer = answerOf(model);
   served += 1;
   if (answer === null) return void response.writeHead(404, { 'content-type': 'application/json' }).end('{"error":{"message":"no such model","code":"model_not_found"}}');
-  if (faultEvery > 0 && served % faultEvery === 0) return fault(response);
+  if (faultEvery > 0 && served % faultEvery === 0) return fault(framesFor(kind, model), answer, response);
   const extra = { 'x-request-id': `req_up_${served}`, ...(kind === 'codex' && CODEX_HEADERS) };
   const frames = framesFor(kind, model);
   if (answer.kind === 'whole') {
@@ -55,7 +55,7 @@ function reply(kind: UpstreamKind, model: string, response: ServerResponse): voi
     response.writeHead(200, { 'content-type': 'application/json', 'content-length': Buffer.byteLength(body), ...extra }).end(body);
     return;
   }
-  response.writeHead(200, { 'content-type': 'text/event-stream; charset=utf-8', 'cache-control': 'no-cache', ...extra });
+  response.writeHead(200, { ...EVENT_STREAM, ...extra });
   play(frames, answer, response);
 }
 
@@ -66,13 +66,20 @@ function framesFor(kind: UpstreamKind, model: string): Frames {
   return known;
 }
 
-/** Faults in turn: a 500, a 429, a broken connection. */
-function fault(response: ServerResponse): void {
-  const turn = Math.floor(served / faultEvery) % 3;
-  if (turn === 0) return void response.destroy();
-  const status = turn === 1 ? 500 : 429;
-  const error = JSON.stringify({ error: { message: 'on demand', type: status === 429 ? 'rate_limit_error' : 'server_error', code: status === 429 ? 'rate_limit_exceeded' : 'server_error' } });
-  response.writeHead(status, { 'content-type': 'application/json', 'retry-after': '0' }).end(error);
+const EVENT_STREAM = { 'content-type': 'text/event-stream; charset=utf-8', 'cache-control': 'no-cache' };
+
+/** Faults in turn: a 429 that is over at once, an answer that breaks off in the middle, one that fails before it says anything; now and then a 500. */
+function fault(frames: Frames, answer: Answer, response: ServerResponse): void {
+  const turn = Math.floor(served / faultEvery);
+  if (turn % 25 === 0) return refuse(response, 500, 'server_error');
+  if (turn % 3 === 0 || answer.kind === 'whole') return refuse(response, 429, 'rate_limit_exceeded');
+  response.writeHead(200, EVENT_STREAM);
+  if (turn % 3 === 1) return void response.write(frames.head + frames.delta(0), () => response.destroy());
+  response.end(frames.failed);
+}
+
+function refuse(response: ServerResponse, status: number, code: string): void {
+  response.writeHead(status, { 'content-type': 'application/json', 'retry-after': '0' }).end(JSON.stringify({ error: { message: 'on demand', type: code, code } }));
 }
 
 function play(frames: Frames, answer: Exclude<Answer, { kind: 'whole' }>, response: ServerResponse): void {
