@@ -24,6 +24,8 @@ const providerSchema = z.strictObject({
   wire: z.enum(['chat', 'responses']).optional().describe('Protocol it speaks; `chat` unless said.'),
   headers: z.record(z.string(), z.string()).optional().describe('Headers added to every call to it.'),
   models: z.array(z.string()).optional().describe('Models it serves, where it has no list of its own.'),
+  customTools: z.enum(['native', 'wrapped']).optional()
+    .describe('How it is told free-form (`custom`) tools: `wrapped` in a function with one string where it speaks Responses without knowing them.'),
   systemFirst: z.boolean().optional().describe('Its chat template takes one system message, at the beginning: all of them are joined there.'),
 });
 

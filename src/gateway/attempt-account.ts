@@ -135,6 +135,7 @@ function prepareFor(request: RelayRequest, target: PrepareFor, deps: AttemptAcco
     compacts: COMPACTS_ITSELF.has(account.kind),
     strict,
     compat: compat[request.client.name] ?? compat['*'],
+    customTools: providers[account.provider]?.customTools,
     systemFirst: providers[account.provider]?.systemFirst === true,
   }, deps.answers.forAttempt({ clientId, account, model: choice.id, ciphertext }));
   const refused = deps.refused.of({ provider: account.provider, wire: endpoint.wire, model: choice.id });

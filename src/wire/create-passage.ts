@@ -13,6 +13,7 @@ import { createMendedStream } from './stream-mended.ts';
 import { createStreamPassage } from './stream-passage.ts';
 import { createStreamToChat } from './stream-to-chat.ts';
 import { createStreamToResponses } from './stream-to-responses.ts';
+import { withUnwrappedBody, withUnwrappedEvents } from './unwrap-custom-calls.ts';
 import type { BodyTeller } from './whole-passage.ts';
 import { chunksOfCompletion, createSameBody, createToldBody, createWholePassage, eventsOfResponse } from './whole-passage.ts';
 import { createCompletionToChunks, createResponseToEvents } from './whole-to-events.ts';
@@ -22,8 +23,13 @@ import { createCompletionToChunks, createResponseToEvents } from './whole-to-eve
  * ones, a fold where the client wants one object, and the whole body where the upstream gives one.
  */
 export function createPassage(plan: AnswerPlan, deps: PassageDeps): Passage {
+  const passage = passageFor(plan, deps);
+  return plan.wrappedTools !== undefined && plan.upstreamStream ? withUnwrappedEvents(passage, plan) : passage;
+}
+
+function passageFor(plan: AnswerPlan, deps: PassageDeps): Passage {
   if (plan.compaction !== undefined) return createCompactionPassage(plan, deps);
-  if (!plan.upstreamStream) return createWholePassage(bodyTellerFor(plan, deps));
+  if (!plan.upstreamStream) return createWholePassage(wholeTellerFor(plan, deps));
   if (plan.clientStream && needsMending(plan)) return createStreamPassage(createMendedStream(plan));
   if (plan.clientStream && plan.clientWire === plan.upstreamWire) {
     return createSplicePassage(plan.clientWire === 'chat' ? createChatSplice(plan) : new ResponsesSplice(plan, deps));
@@ -35,7 +41,7 @@ export function createPassage(plan: AnswerPlan, deps: PassageDeps): Passage {
 function createCompactionPassage(plan: AnswerPlan, deps: PassageDeps): Passage {
   const folded = { ...plan, clientStream: false };
   if (plan.upstreamStream) return createStreamPassage(createCompactionEvents(eventTellerFor(folded, deps), plan, deps));
-  return createWholePassage(createCompactionBody(bodyTellerFor(folded, deps), plan, deps));
+  return createWholePassage(createCompactionBody(wholeTellerFor(folded, deps), plan, deps));
 }
 
 function eventTellerFor(plan: AnswerPlan, deps: PassageDeps): EventTeller {
@@ -46,6 +52,11 @@ function eventTellerFor(plan: AnswerPlan, deps: PassageDeps): EventTeller {
   }
   if (plan.upstreamWire === 'responses') return createEventsToResponse(plan, deps);
   return plan.clientStream ? createStreamToResponses(plan, deps) : createChunksToResponse(plan, deps);
+}
+
+function wholeTellerFor(plan: AnswerPlan, deps: PassageDeps): BodyTeller {
+  const teller = bodyTellerFor(plan, deps);
+  return plan.wrappedTools === undefined ? teller : withUnwrappedBody(teller, plan);
 }
 
 function bodyTellerFor(plan: AnswerPlan, deps: PassageDeps): BodyTeller {

@@ -14,6 +14,7 @@ import { RequestNotes } from './request-notes.ts';
 import { chatToChat, responsesToResponses } from './same-wire-request.ts';
 import { ToolNames } from './tool-names.ts';
 import type { Translation } from './translation.ts';
+import { withWrappedTools } from './wrap-custom-tools.ts';
 
 /** What a Responses object repeats of its request (Open Responses, 2026-04). */
 const ECHOED = [
@@ -41,7 +42,8 @@ function prepareCall(call: ClientCall, target: Target, memory: RequestMemory): P
   const reserved = items ? declaredResponsesNames(call.body, items.list) : declaredChatNames(call.body);
   const notes = new RequestNotes(target.strict, new ToolNames(reserved), (text) => memory.digest(text));
   const translation: Translation = { target, memory, notes, clientWire: call.clientWire, upstreamStream };
-  const body = items ? responsesToChat(items.body, items.list, translation) : preparedBody(call, translation);
+  const told = items ? responsesToChat(items.body, items.list, translation) : preparedBody(call, translation);
+  const body = target.wire === 'responses' && target.customTools === 'wrapped' ? withWrappedTools(told, notes) : told;
   if (call.bodyWire === 'responses' && target.wire === 'responses' && call.clientWire === 'chat') noteFlatTools(call.body, notes);
   if (call.clientWire === 'chat') preferKind(notes, target);
   return { body, changed: body !== call.body, dropped: notes.dropped(), answer: answerPlan(call, translation) };
@@ -94,6 +96,7 @@ function answerPlan(call: ClientCall, { target, notes, upstreamStream }: Transla
     toolNames: notes.names.changed(),
     customTools: Object.fromEntries(notes.customTools),
     hostedTools: Object.fromEntries(notes.hostedTools),
+    ...(notes.wrappedTools.length > 0 && { wrappedTools: notes.wrappedTools }),
     callIds: Object.fromEntries(notes.callIds),
     stop: notes.stop,
     ...(clientWire === 'chat' && target.compat?.reasoningField !== undefined && { reasoningField: reasoningFieldFor(target.compat, body) }),

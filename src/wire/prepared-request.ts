@@ -4,6 +4,7 @@ import type { MessagesOrigin } from '../core/relay-request.ts';
 import type { ClientCompat } from './client-compat.ts';
 import type { HostedTool } from './hosted-tools.ts';
 import type { ReasoningField } from './reasoning-field.ts';
+import type { DeclaredName } from './tool-names.ts';
 
 /** A client's call as far as translation looks at it; a `RelayRequest` is one. */
 export interface ClientCall {
@@ -55,6 +56,8 @@ export interface Target {
   readonly strict: boolean;
   /** Its chat template takes one system message, at the beginning. */
   readonly systemFirst?: boolean;
+  /** How it is told free-form tools; unless said `native` where it speaks Responses. */
+  readonly customTools?: 'native' | 'wrapped' | undefined;
   /** What this client wants told otherwise. */
   readonly compat?: ClientCompat | undefined;
 }
@@ -95,6 +98,11 @@ export interface AnswerPlan {
   readonly toolNames: Readonly<Record<string, { readonly name: string; readonly namespace: string | null }>>;
   /** Custom (free-form) tools by the name sent upstream, and how the client gets their calls. */
   readonly customTools: Readonly<Record<string, CustomTool>>;
+  /**
+   * Free-form tools that a Responses upstream was told as functions with one string `input`: its answer is read as if it had
+   * known them, before anything else is done with it. Absent where there are none.
+   */
+  readonly wrappedTools?: readonly DeclaredName[];
   /** Hosted client-executed tools wrapped as functions, by the name sent upstream. */
   readonly hostedTools: Readonly<Record<string, HostedTool>>;
   /** Call ids shortened for the upstream -> the client's own. */

@@ -1,7 +1,7 @@
 import { RelayError } from '../core/errors.ts';
 import type { HostedTool } from './hosted-tools.ts';
 import type { CustomTool } from './prepared-request.ts';
-import type { ToolNames } from './tool-names.ts';
+import type { DeclaredName, ToolNames } from './tool-names.ts';
 
 /** Call ids longer than this are refused (Responses API, OpenAPI 2.3.0, 2026-08). */
 const LONGEST_CALL_ID = 64;
@@ -11,6 +11,8 @@ const SHORT_CALL_ID = 45;
 /** What a translation writes down on its way: what was not honoured, and what the answer must be undone by. */
 export class RequestNotes {
   readonly customTools = new Map<string, CustomTool>();
+  /** Free-form tools told a Responses upstream as functions. */
+  readonly wrappedTools: DeclaredName[] = [];
   readonly hostedTools = new Map<string, HostedTool>();
   /** Shortened -> the client's own. */
   readonly callIds = new Map<string, string>();

@@ -4,6 +4,7 @@ import { hostedFunction, hostedToolOf } from './hosted-tools.ts';
 import { refuseTool, requireArray, requireObject, requireString } from './refuse-request.ts';
 import { functionParameters } from './request-to-responses-tools.ts';
 import type { Translation } from './translation.ts';
+import { wrappedFunction } from './wrap-custom-tools.ts';
 
 /** A declared tool with where it stands, for messages that name it. */
 interface Declared {
@@ -86,7 +87,7 @@ function addNamed(
   if (functions.has(name)) return;
   if (tool['type'] === 'custom') {
     notes.customTools.set(name, 'wrapped');
-    functions.set(name, wrappedCustom(nested, name));
+    functions.set(name, { type: 'function', function: wrappedFunction(nested, name) });
     return;
   }
   const description = stringAt(nested, 'description');
@@ -99,25 +100,6 @@ function addNamed(
       ...(typeof nested['strict'] === 'boolean' && { strict: nested['strict'] }),
     },
   });
-}
-
-/** A free-form tool as a function with one string; the model is told the grammar it must keep to. */
-function wrappedCustom(tool: JsonObject, name: string): JsonObject {
-  const format = objectAt(tool, 'format');
-  const grammar = stringAt(format, 'definition') ?? stringAt(objectAt(format, 'grammar'), 'definition');
-  const syntax = stringAt(format, 'syntax') ?? stringAt(objectAt(format, 'grammar'), 'syntax') ?? 'given';
-  const description = [
-    stringAt(tool, 'description'),
-    'Send the raw text in `input`.',
-    grammar === undefined ? undefined : `It must match this ${syntax} grammar:\n${grammar}`,
-  ].filter((line) => line !== undefined && line !== '').join('\n\n');
-  return {
-    type: 'function',
-    function: {
-      name, description,
-      parameters: { type: 'object', properties: { input: { type: 'string' } }, required: ['input'] },
-    },
-  };
 }
 
 /** A choice that names a tool the upstream was not given goes with that tool. */

@@ -289,15 +289,20 @@ async function serve(options: ServeOptions, clock: Clock, settle: <T>(work: Prom
 
 function settingsFor(upstream: MockUpstream, config: ServeOptions['config'] = {}): object {
   const { providers, ...rest } = config;
+  const given = isJsonObject(providers) ? providers : {};
+  const usual: JsonObject = {
+    chatgpt: { kind: 'chatgpt', baseUrl: upstream.chatgptBaseUrl, authUrl: upstream.authOrigin },
+    openai: { kind: 'openai', baseUrl: upstream.platformBaseUrl },
+    chatty: { kind: 'compatible', baseUrl: upstream.platformBaseUrl, wire: 'chat' },
+  };
   return {
     keychain: 'memory',
     notify: { desktop: false },
     ...rest,
+    // A setting is added to what a provider has already.
     providers: {
-      chatgpt: { kind: 'chatgpt', baseUrl: upstream.chatgptBaseUrl, authUrl: upstream.authOrigin },
-      openai: { kind: 'openai', baseUrl: upstream.platformBaseUrl },
-      chatty: { kind: 'compatible', baseUrl: upstream.platformBaseUrl, wire: 'chat' },
-      ...(isJsonObject(providers) ? providers : {}),
+      ...usual, ...given,
+      ...Object.fromEntries(Object.keys(usual).map((name) => [name, { ...objectAt(usual, name), ...objectAt(given, name) }])),
     },
   };
 }
