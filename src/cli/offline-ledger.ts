@@ -15,7 +15,7 @@ import type { Head } from '../storage/journal-line.ts';
 import { GENESIS, readSeal } from '../storage/journal-line.ts';
 import { openLedger } from '../storage/ledger.ts';
 import { readLastLine } from '../storage/segment-lines.ts';
-import { listExtents } from '../storage/segments.ts';
+import { listExtents, tellsOfCorruption } from '../storage/segments.ts';
 import { openTotals } from '../storage/totals-file.ts';
 import type { CommandContext } from './context.ts';
 
@@ -42,7 +42,8 @@ export function offlineLedger(home: string, { clock, env }: CommandContext, { se
     withTotals,
     async view() {
       const head = await readHead(home);
-      return { state: 'operational', head: head.h, seq: head.seq };
+      const isCorrupt = tellsOfCorruption(await listExtents(homePaths(home).journal));
+      return { state: isCorrupt ? 'corrupt' : 'operational', head: head.h, seq: head.seq };
     },
     reads: ledgerReads({
       home,

@@ -37,7 +37,7 @@ export function daemonReads(parts: Parts, facts: DaemonFacts): ControlReads {
           state: facts.state(), url: facts.url, uptimeMs: facts.clock.now() - parts.startedAt, version: facts.version,
           rssMb: Math.round(process.memoryUsage.rss() / 1_048_576), pid: process.pid,
         },
-        ledger: { state: ledger.journal.state, head: ledger.journal.head.h, seq: ledger.journal.head.seq },
+        ledger: { state: ledger.isCorrupt && ledger.journal.state !== 'full' ? 'corrupt' : ledger.journal.state, head: ledger.journal.head.h, seq: ledger.journal.head.seq },
         keychain: await keychain(),
         providers: providerViews(accounts),
         accounts,

@@ -1,11 +1,13 @@
 import type { EpochMs } from '../core/units.ts';
 import { errorText } from './error-code.ts';
 import type { FoldBounds, Folder } from './fold-journal.ts';
+import { homePaths } from './home.ts';
 import { openJournal } from './journal.ts';
 import type { JournalOptions, OpenJournal } from './journal.ts';
 import { closeOrphan } from './orphan.ts';
 import type { Pruned } from './prune.ts';
 import { pruneBefore } from './prune.ts';
+import { listExtents, tellsOfCorruption } from './segments.ts';
 import { openTotals } from './totals-file.ts';
 import type { TotalsFile } from './totals-file.ts';
 
@@ -13,6 +15,8 @@ import type { TotalsFile } from './totals-file.ts';
 export interface Ledger<T> {
   readonly journal: OpenJournal;
   readonly totals: TotalsFile<T>;
+  /** A start has found the journal corrupt; `relay ledger verify` says where. */
+  readonly isCorrupt: boolean;
   /** Removes whole days before a moment ({@link pruneBefore}); the totals go on counting them. */
   prune(before: EpochMs): Promise<Pruned>;
   /** Folds the totals anew from the journal; gives back how many lines were read. */
@@ -46,6 +50,7 @@ export async function openLedger<T>(home: string, folder: Folder<T>, options: Jo
   // A disk that is full now takes them later: they stay open in the totals until they are closed in the journal.
   await closeOrphans().catch((error: unknown) => log.warn('they could not be closed yet', { reason: errorText(error) }));
 
+  const isCorrupt = tellsOfCorruption(await listExtents(homePaths(home).journal));
   // Pruning removes what a rebuild reads, so one waits for the other.
   let upkeep: Promise<unknown> = Promise.resolve();
   const inTurn = <R>(work: () => Promise<R>): Promise<R> => {
@@ -56,6 +61,7 @@ export async function openLedger<T>(home: string, folder: Folder<T>, options: Jo
   return {
     journal,
     totals,
+    isCorrupt,
     prune: (before) => inTurn(() => pruneBefore(home, before, {
       journal, now: clock.now(), keep: (extents, through) => totals.keepPruned(extents, through),
     })),

@@ -110,6 +110,11 @@ export async function listExtents(folder: string): Promise<Extent[]> {
   return extents.toReversed();
 }
 
+/** Whether a start found a bad line before good ones, or acknowledged lines missing, in what is kept. It stays so: nothing is repaired. */
+export function tellsOfCorruption(extents: readonly Extent[]): boolean {
+  return extents.some(({ header }) => header?.reason === 'corruption');
+}
+
 /** Index of the given segment or the nearest one before it; -1 when there is none. */
 function lastUpTo(names: readonly string[], name: string | null): number {
   if (name === null) return -1;

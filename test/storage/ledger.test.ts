@@ -242,6 +242,31 @@ describe('a rebuild', () => {
   });
 });
 
+test('a journal that was found corrupt is told to be so, until what is corrupt was pruned', async () => {
+  const home = await freshHome();
+  const clock = fakeClock();
+  await days(home, clock, 1);
+  const { journal } = homePaths(home);
+  const [name = ''] = await segmentNames(home);
+  const text = await readFile(join(journal, name), 'utf8');
+  await writeFile(join(journal, name), text.replace('"id":"req_0_1"', '"id":"req_0_x"'));
+  await rm(homePaths(home).usage);
+  for (let start = 0; start < 2; start += 1) {
+    await during(home, clock, async (ledger) => {
+      expect(ledger.isCorrupt).toBe(true);
+      await ledger.journal.append(closing(`req_after_${start}`, { t: clock.now() }));
+    });
+  }
+  expect(await verifyLedger(home)).toMatchObject({ ok: false, fault: { segment: name } });
+  clock.advance(2 * DAY_MS);
+  await during(home, clock, async (ledger) => {
+    await ledger.journal.append(closing('req_later', { t: clock.now() }));
+    await ledger.prune(clock.now());
+  });
+  await during(home, clock, async (ledger) => expect(ledger.isCorrupt).toBe(false));
+  expect(await verifyLedger(home)).toMatchObject({ ok: true });
+});
+
 type Step =
   | { readonly do: 'requests'; readonly records: readonly Partial<CloseRecord>[] }
   | { readonly do: 'open' | 'kill' | 'restart' | 'rebuild' | 'lose-totals' }
