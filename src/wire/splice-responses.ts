@@ -14,14 +14,15 @@ import { scanMembers } from './splice-scan.ts';
 import { joinBytes, writeResponsesEvent } from './sse-writer.ts';
 import { bodyOfFailure, endedInError, noteFailure, readResponsesFailure } from './stream-failure.ts';
 import { noteResponse } from './stream-seen.ts';
+import { createUnfinishedItems } from './unfinished-items.ts';
 import { newResponse } from './whole-response.ts';
 
 /** What a kind of event is to a splice. */
-type Kind = 'prelude' | 'metadata' | 'item' | 'terminal' | 'error' | 'delta' | 'other' | 'foreign';
+type Kind = 'prelude' | 'metadata' | 'opened' | 'item' | 'terminal' | 'error' | 'delta' | 'other' | 'foreign';
 
 const KINDS: Readonly<Record<string, Kind>> = {
   'response.created': 'prelude', 'response.queued': 'prelude', 'response.in_progress': 'prelude',
-  'response.metadata': 'metadata', 'response.output_item.done': 'item',
+  'response.metadata': 'metadata', 'response.output_item.added': 'opened', 'response.output_item.done': 'item',
   'response.completed': 'terminal', 'response.incomplete': 'terminal', 'response.failed': 'terminal', 'response.done': 'terminal',
   'response.cancelled': 'terminal', error: 'error',
 };
@@ -38,6 +39,7 @@ export class ResponsesSplice implements FrameJudge {
   /** A plain client on the ChatGPT backend: its private events are left out and its terminal event is made whole. */
   readonly #mends: boolean;
   readonly #items = createItemCollector();
+  readonly #unfinished = createUnfinishedItems();
   readonly #scan: Scan = { characters: 0, found: 0 };
   #response: JsonObject | null = null;
   #newest: FrameFields | null = null;
@@ -70,9 +72,14 @@ export class ResponsesSplice implements FrameJudge {
       case 'item': {
         const event = this.#plan.native ? undefined : parseJsonObject(textOf(fields));
         if (event) this.#items.take(event);
+        if (event && this.#mends) this.#unfinished.finished(event);
         return this.#output(fields, type);
       }
+      case 'opened':
+        if (this.#mends) this.#unfinished.opened(fields);
+        return this.#output(fields, type);
       case 'delta':
+        if (this.#mends) this.#unfinished.delta(fields);
         scanMembers(fields.bytes, fields.dataStart, fields.dataEnd, DELTA, this.#scan);
         if (this.#scan.characters > 0) this.seen.outputEvents += 1;
         this.seen.outputCharacters += this.#scan.characters;
@@ -150,8 +157,10 @@ export class ResponsesSplice implements FrameJudge {
     this.seen.meaningful = true;
     this.seen.terminal = type === 'response.incomplete' ? 'incomplete' : 'completed';
     const response = objectAt(event, 'response') ?? {};
+    const isEmpty = (arrayAt(response, 'output') ?? []).length === 0;
+    if (this.#mends && isEmpty) for (const item of this.#unfinished.rest(this.seen.terminal)) this.#items.take(item);
     const items = this.#items.items();
-    const lacksItems = this.#mends && items.length > 0 && (arrayAt(response, 'output') ?? []).length === 0;
+    const lacksItems = this.#mends && items.length > 0 && isEmpty;
     this.#finished = lacksItems ? { ...response, output: [...items] } : response;
     if (!lacksItems && (type !== 'response.done' || this.#plan.native)) return LAST;
     const number = numberAt(event, 'sequence_number');
