@@ -1,5 +1,6 @@
 import { describe, expect, test } from 'vitest';
 
+import type { MockStep } from '../../src/mock/steps.ts';
 import { createGate, cut, ok, rateLimited } from '../../src/mock/steps.ts';
 import type { Answer, ServedRelay } from '../support/serve-in-process.ts';
 import {
@@ -316,6 +317,29 @@ describe('slots', () => {
     for (const gate of gates) gate.release();
     expect((await one).status).toBe(200);
     expect(new Set((await Promise.all(many)).map(({ status }) => status))).toEqual(new Set([200]));
+  });
+
+  test('A11 fifty greedy streams that go on and on keep nobody else from being served', async () => {
+    const relay = await serveInProcess({ config: { routing: { accountConcurrency: 8 } } });
+    const greedy = await relay.client('greedy', { concurrency: 50 });
+    const modest = await relay.client('modest', { concurrency: 1 });
+    const gate = createGate();
+    const held = (): MockStep => ok({ text: 'one two three', break: { at: { afterDeltas: 1 }, how: 'hang', gate } });
+    for (const name of ['a', 'b']) relay.upstream.script(name, Array.from({ length: 7 }, held));
+    const many = Array.from({ length: 50 }, () => say(relay, greedy, { stream: true }));
+    await waitFor(() => relay.daemon.held().calls === 50, 'fifty to run or to wait');
+    const streaming = (): number => relay.daemon.live.running().filter(({ client, phase }) => client === 'greedy' && phase === 'streaming').length;
+    await waitFor(() => streaming() === 14, 'all the slots that one client may have');
+    // None of the fifty has ended when the modest client has had its twenty streams, one after the other.
+    for (let turn = 0; turn < 20; turn += 1) {
+      const answer = await say(relay, modest, { stream: true });
+      expect(answer.text).toContain('[DONE]');
+    }
+    expect(streaming()).toBe(14);
+    expect(relay.daemon.held().calls).toBe(50);
+    gate.release();
+    expect((await Promise.all(many)).filter(({ text }) => text.includes('[DONE]'))).toHaveLength(50);
+    expect(relay.upstream.account('a').peakInFlight + relay.upstream.account('b').peakInFlight).toBeLessThanOrEqual(16);
   });
 });
 
