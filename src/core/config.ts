@@ -25,7 +25,8 @@ const providerSchema = z.strictObject({
   headers: z.record(z.string(), z.string()).optional().describe('Headers added to every call to it.'),
   models: z.array(z.string()).optional().describe('Models it serves, where it has no list of its own.'),
   customTools: z.enum(['native', 'wrapped']).optional()
-    .describe('How it is told free-form (`custom`) tools: `wrapped` in a function with one string where it speaks Responses without knowing them.'),
+    .describe('How Responses clients\' free-form (`custom`) tools are told it, as they are or `wrapped` in a function with one string;'
+      + ' `native` where it speaks Responses and at OpenAI\'s own chat endpoint, `wrapped` at any other, unless said.'),
   systemFirst: z.boolean().optional().describe('Its chat template takes one system message, at the beginning: all of them are joined there.'),
 });
 

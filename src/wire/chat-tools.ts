@@ -11,7 +11,7 @@ import { mapUnlessSame, withMembers } from './unless-same.ts';
 export function normalTools(body: JsonObject, translation: Translation): JsonObject {
   const tools = arrayAt(body, 'tools');
   if (!tools) return body;
-  const nested = mapUnlessSame(tools, nestedTool);
+  const nested = mapUnlessSame(tools, (tool) => (isJsonObject(tool) ? nestedTool(tool) : tool));
   const kept = nested.filter((tool, index) => isTakenBy(tool, `tools[${index}].type`, translation));
   if (kept.length === 0 && tools.length > 0 && body['tool_choice'] === 'required') {
     refuseTool('tools[0].type', stringAt(tools[0], 'type') ?? 'unknown');
@@ -29,8 +29,8 @@ function isTakenBy(tool: JsonValue, at: string, { target, notes }: Translation):
   return false;
 }
 
-function nestedTool(tool: JsonValue): JsonValue {
-  if (!isJsonObject(tool)) return tool;
+/** A tool declared flat, as the chat API wants it; any other as it is. */
+export function nestedTool(tool: JsonObject): JsonObject {
   const { type, ...members } = tool;
   if ((type !== 'function' && type !== 'custom') || objectAt(tool, type) || typeof tool['name'] !== 'string') return tool;
   if (type === 'function') return { type, function: withMembers(members, { strict: members['strict'] ?? undefined }) };

@@ -112,9 +112,12 @@ function addCall(conversation: Conversation, item: JsonObject, position: number,
   // Two calls of one id cannot stand in one message: nobody could tell their answers apart.
   if (conversation.turn.calls.some((earlier) => earlier['id'] === id)) endTurn(conversation);
   const { turn } = conversation;
-  const isWrapped = item['type'] === 'function_call' && notes.customTools.has(name);
+  const kind = notes.customTools.get(name);
+  const isWrapped = item['type'] === 'function_call' && kind === 'wrapped';
   const given = callArguments(item);
-  turn.calls.push({ id, type: 'function', function: { name, arguments: isWrapped ? wrappedAgain(given) : given } });
+  turn.calls.push(item['type'] === 'custom_tool_call' && kind === 'nested'
+    ? { id, type: 'custom', custom: { name, input: stringAt(item, 'input') ?? '' } }
+    : { id, type: 'function', function: { name, arguments: isWrapped ? wrappedAgain(given) : given } });
   turn.callPositions.push(position);
 }
 

@@ -1,5 +1,6 @@
 import type { JsonObject, JsonValue } from '../core/json.ts';
 import { arrayAt, isJsonObject, objectAt, stringAt } from '../core/json.ts';
+import { nestedTool } from './chat-tools.ts';
 import { hostedFunction, hostedToolOf } from './hosted-tools.ts';
 import { refuseTool, requireArray, requireObject, requireString } from './refuse-request.ts';
 import { functionParameters } from './request-to-responses-tools.ts';
@@ -31,7 +32,15 @@ function declaredTools(body: JsonObject, items: readonly JsonValue[]): readonly 
     .map(({ tool, at }) => ({ tool: requireObject(tool, at), at }));
 }
 
-/** A Responses body's tools, choice and parallelism for a chat upstream, which runs functions and nothing else. */
+/**
+ * Whether a chat upstream is told free-form tools as what they are: OpenAI's own endpoint unless the provider is said not to
+ * know them. A chat client that posts a Responses body (Cursor) reads functions only.
+ */
+function takesCustomTools({ target, clientWire }: Translation): boolean {
+  return clientWire === 'responses' && (target.customTools ?? (target.dialect === 'openai' ? 'native' : 'wrapped')) === 'native';
+}
+
+/** A Responses body's tools, choice and parallelism for a chat upstream, which runs functions and at most free-form tools. */
 export function toolsToChat(body: JsonObject, items: readonly JsonValue[], translation: Translation): JsonObject {
   const declared = declaredTools(body, items);
   const functions = new Map<string, JsonObject>();
@@ -80,11 +89,17 @@ function addTool(functions: Map<string, JsonObject>, tool: JsonObject, at: strin
 
 function addNamed(
   functions: Map<string, JsonObject>, tool: JsonObject, at: string,
-  { namespace, translation: { notes } }: { readonly namespace: string | null; readonly translation: Translation },
+  { namespace, translation }: { readonly namespace: string | null; readonly translation: Translation },
 ): void {
+  const { notes } = translation;
   const nested = objectAt(tool, 'function') ?? objectAt(tool, 'custom') ?? tool;
   const name = notes.names.sent(requireString(nested['name'], `${at}.name`), namespace);
   if (functions.has(name)) return;
+  if (tool['type'] === 'custom' && takesCustomTools(translation)) {
+    notes.customTools.set(name, 'nested');
+    functions.set(name, nestedTool({ type: 'custom', ...freeForm(nested), name }));
+    return;
+  }
   if (tool['type'] === 'custom') {
     notes.customTools.set(name, 'wrapped');
     functions.set(name, { type: 'function', function: wrappedFunction(nested, name) });
@@ -102,6 +117,17 @@ function addNamed(
   });
 }
 
+/** What a chat upstream is told of a free-form tool beside its name. */
+function freeForm({ description, format }: JsonObject): JsonObject {
+  return { ...(typeof description === 'string' && { description }), ...(isJsonObject(format) && { format }) };
+}
+
+/** How a tool that was given is named in a choice. */
+function choiceOf(name: string, functions: ReadonlyMap<string, JsonObject>): JsonObject {
+  const type = stringAt(functions.get(name), 'type') === 'custom' ? 'custom' : 'function';
+  return { type, [type]: { name } };
+}
+
 /** A choice that names a tool the upstream was not given goes with that tool. */
 function choiceToChat(
   choice: JsonValue | undefined, functions: ReadonlyMap<string, JsonObject>, translation: Translation,
@@ -110,12 +136,12 @@ function choiceToChat(
   if (!isJsonObject(choice)) return {};
   if (choice['type'] !== 'allowed_tools') {
     const name = chosenName(choice, translation);
-    return name !== undefined && functions.has(name) ? { tool_choice: { type: 'function', function: { name } } } : {};
+    return name !== undefined && functions.has(name) ? { tool_choice: choiceOf(name, functions) } : {};
   }
   const allowed = objectAt(choice, 'allowed_tools') ?? choice;
   const mode = stringAt(allowed, 'mode') ?? 'auto';
   const names = (arrayAt(allowed, 'tools') ?? []).map((tool) => chosenName(tool, translation));
-  const tools = names.filter((name) => name !== undefined && functions.has(name)).map((name) => ({ type: 'function', function: { name } }));
+  const tools = names.flatMap((name) => (name !== undefined && functions.has(name) ? [choiceOf(name, functions)] : []));
   if (tools.length === 0) return { tool_choice: 'none' };
   if (translation.target.dialect === 'openai') return { tool_choice: { type: 'allowed_tools', allowed_tools: { mode, tools } } };
   // Others do not know the word: they are given the allowed tools alone.

@@ -23,6 +23,8 @@ interface OpenItem {
   readonly callId: string;
   readonly outputIndex: number;
   readonly kind: 'function' | 'custom' | HostedTool;
+  /** The text is told as it comes: a function's arguments, and what no function was wrapped around. */
+  readonly isRaw: boolean;
   readonly head: JsonObject;
 }
 
@@ -55,7 +57,7 @@ export class CallItems {
     const waiting = call.item === null ? call.text : '';
     call.text += text;
     this.#open(call);
-    if (call.item?.kind === 'function') this.#tell(call.item, waiting + text);
+    if (call.item?.isRaw === true) this.#tell(call.item, waiting + text);
     return text.length;
   }
 
@@ -93,7 +95,9 @@ export class CallItems {
 
   #open(call: Call): void {
     if (call.item !== null || call.name === '') return;
-    const kind = hostedTool(this.#plan, call.name) ?? (customTool(this.#plan, call.name) === undefined ? 'function' : 'custom');
+    const custom = customTool(this.#plan, call.name);
+    const kind = hostedTool(this.#plan, call.name) ?? (custom === undefined ? 'function' : 'custom');
+    const isRaw = kind === 'function' || (kind === 'custom' && custom === 'nested');
     const callId = call.id === null ? this.#deps.makeId('call_') : clientCallId(this.#plan, call.id);
     const { name, namespace } = clientTool(this.#plan, call.name);
     const id = this.#deps.makeId(ID_PREFIX[kind]);
@@ -101,14 +105,15 @@ export class CallItems {
     const head: JsonObject = kind === 'function' || kind === 'custom'
       ? { type: kind === 'function' ? 'function_call' : 'custom_tool_call', id, call_id: callId, ...named }
       : { type: `${kind}_call`, id, call_id: callId };
-    call.item = { id, callId, outputIndex: this.#takePlace(), kind, head };
+    call.item = { id, callId, outputIndex: this.#takePlace(), kind, isRaw, head };
     const empty = kind === 'function' ? { arguments: '' } : kind === 'custom' ? { input: '' } : {};
     this.#emit('response.output_item.added', { output_index: call.item.outputIndex, item: { ...head, ...empty, status: 'in_progress' } });
   }
 
   #tell(item: OpenItem, delta: string): void {
     if (delta === '') return;
-    this.#emit('response.function_call_arguments.delta', { item_id: item.id, output_index: item.outputIndex, delta });
+    const type = item.kind === 'custom' ? 'response.custom_tool_call_input.delta' : 'response.function_call_arguments.delta';
+    this.#emit(type, { item_id: item.id, output_index: item.outputIndex, delta });
   }
 
   #closeCall(call: Call, open: OpenItem, status: ItemStatus): JsonObject {
@@ -121,7 +126,7 @@ export class CallItems {
     if (open.kind === 'function') {
       this.#emit('response.function_call_arguments.done', { ...at, name: open.head.name ?? '', arguments: call.text });
     } else if (open.kind === 'custom') {
-      this.#emit('response.custom_tool_call_input.delta', { ...at, delta: body.input ?? '' });
+      if (!open.isRaw) this.#emit('response.custom_tool_call_input.delta', { ...at, delta: body.input ?? '' });
       this.#emit('response.custom_tool_call_input.done', { ...at, input: body.input ?? '' });
     }
     const item = { ...open.head, ...body, ...(call.signature && { extra_content: call.signature }), status };
@@ -138,7 +143,7 @@ function argumentsIn(inner: JsonObject | undefined): string {
 
 function bodyOf(open: OpenItem, text: string): JsonObject {
   if (open.kind === 'function') return { arguments: text };
-  if (open.kind === 'custom') return { input: unwrapCustomInput(text) };
+  if (open.kind === 'custom') return { input: open.isRaw ? text : unwrapCustomInput(text) };
   const given = parseJsonObject(text) ?? {};
   const members = objectAt(given, open.kind === 'apply_patch' ? 'operation' : 'action') ?? given;
   const { command } = members;
