@@ -61,7 +61,7 @@ export interface RouteRecord {
   /** The same for all turns of one conversation: part of a digest under a local key. Absent where it has no lasting name. */
   readonly conversation?: string;
   readonly why: readonly CandidateRecord[];
-  readonly more?: number;
+  readonly whyMore?: number;
 }
 
 /**

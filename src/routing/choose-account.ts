@@ -199,7 +199,7 @@ export function routeRecord(decision: Decision, conversation: string | null = nu
     sticky: decision.sticky,
     ...(conversation !== null && { conversation }),
     why: decision.candidates.slice(0, MOST_RECORDED).map(inThreeDigits),
-    ...(more > 0 && { more }),
+    ...(more > 0 && { whyMore: more }),
   };
 }
 

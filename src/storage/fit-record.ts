@@ -61,8 +61,8 @@ function withoutParts(record: CloseRecord): CloseRecord {
 
 function keepCandidates(record: CloseRecord, count: number): CloseRecord {
   if (!record.route || record.route.why.length <= count) return record;
-  const { why, more = 0 } = record.route;
-  return { ...record, route: { ...record.route, why: why.slice(0, count), more: more + why.length - count } };
+  const { why, whyMore = 0 } = record.route;
+  return { ...record, route: { ...record.route, why: why.slice(0, count), whyMore: whyMore + why.length - count } };
 }
 
 /** Keeps the first attempts and the one that ended it. */

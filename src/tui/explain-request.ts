@@ -148,7 +148,7 @@ function routeLines(record: FinishedRequest, page: Page): readonly Line[] {
     { title: 'DECISION', min: 16, cell: (candidate) => decision(candidate, record, page.timeZone) },
   ], route.why, page.width - 2);
   const rows = [table.heading, ...route.why.map(table.draw)].map((line): Line => [span('  '), ...line]);
-  const rest = route.more ? [[span(`  and ${formatCount(route.more)} more`, 'dim')]] : [];
+  const rest = route.whyMore ? [[span(`  and ${formatCount(route.whyMore)} more`, 'dim')]] : [];
   return [intro, ...(route.why.length === 0 ? [] : rows), ...rest];
 }
 

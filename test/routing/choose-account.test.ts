@@ -275,7 +275,7 @@ describe('the decision', () => {
 
   test('the journal keeps eight candidates and counts the rest', () => {
     const decision = chooseAccount(Array.from({ length: 11 }, (_, index) => candidateNamed(`n${index}`)), choiceOf());
-    expect(routeRecord(decision)).toMatchObject({ strategy: 'balanced', sticky: 'none', more: 3 });
+    expect(routeRecord(decision)).toMatchObject({ strategy: 'balanced', sticky: 'none', whyMore: 3 });
     expect(routeRecord(decision).why).toHaveLength(8);
     expect('more' in routeRecord(chooseAccount([candidateNamed('a')], choiceOf()))).toBe(false);
   });

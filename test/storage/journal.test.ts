@@ -105,7 +105,7 @@ describe('a line', () => {
       expect(written).toMatch(/^[\x20-\x7e]+\n$/);
       expect(JSON.parse(written)).toEqual(JSON.parse(JSON.stringify(line)));
       expect(line.attempts.length + (line.attemptsMore ?? 0)).toBe(count);
-      expect((line.route?.why.length ?? 0) + (line.route?.more ?? 0)).toBe(8);
+      expect((line.route?.why.length ?? 0) + (line.route?.whyMore ?? 0)).toBe(8);
       expect({ id: line.id, tokens: line.tokens, cost: line.cost }).toEqual({ id: record.id, tokens: record.tokens, cost: record.cost });
       expect(nextHead(GENESIS, Buffer.from(written.trimEnd()))).toEqual({ seq: 1, h: line.h });
     }), { numRuns: 200 });

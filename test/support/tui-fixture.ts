@@ -74,7 +74,7 @@ export function failedOverRequest(): FinishedRequest {
     ],
     ms: { queue: 12, ttft: 864, total: 4_202 },
     route: {
-      strategy: 'balanced', sticky: 'moved', more: 2,
+      strategy: 'balanced', sticky: 'moved', whyMore: 2,
       why: [
         { account: 'personal', score: 0.812, parts: { headroom: 0.62, load: 0.88, speed: 0.74 } },
         { account: 'spare', score: 0.4 },
