@@ -5,7 +5,7 @@ import { arrayAt, parseJsonObject } from '../../src/core/json.ts';
 import { ok } from '../../src/mock/steps.ts';
 import { parseFrames } from '../support/golden.ts';
 import type { ServedRelay } from '../support/serve-in-process.ts';
-import { KEY_MODEL, responses, serveInProcess, TWO_PLATFORM_KEYS } from '../support/serve-in-process.ts';
+import { KEY_MODEL, responses, serveInProcess, TWO_CHAT_KEYS, TWO_PLATFORM_KEYS } from '../support/serve-in-process.ts';
 
 const PATCH = '*** Begin Patch\n*** End Patch';
 const TOOL = { type: 'custom', name: 'apply_patch', format: { type: 'grammar', syntax: 'lark', definition: 'start: "x"' } };
@@ -46,4 +46,20 @@ test('and the whole answer and the history its client repeats say the same', asy
     { type: 'function_call', call_id: 'call_1', name: 'apply_patch', arguments: JSON.stringify({ input: PATCH }), status: 'completed' },
     { type: 'function_call_output', call_id: 'call_1', output: 'applied' },
   ]);
+});
+
+test('a chat server said to know free-form tools is told them as they are, and what it says in one is not unwrapped', async () => {
+  const relay = await serveInProcess({ accounts: TWO_CHAT_KEYS, config: { providers: { chatty: { customTools: 'native' } } } });
+  const input = JSON.stringify({ input: PATCH });
+  const calls = [{ name: 'apply_patch', kind: 'custom' as const, payload: input, callId: 'call_1' }];
+  relay.upstream.script('a', [ok({ calls }), ok({ calls })]);
+  for (const stream of [true, false]) {
+    const answer = await relay.ask('/v1/responses', ask({ stream }));
+    expect(answer.status, answer.text).toBe(200);
+    const told = stream ? parseJsonObject(parseFrames(answer.text).at(-1)?.data ?? '') : { response: answer.json };
+    expect(told).toMatchObject({ response: { output: [{ ...CALL, input }] } });
+  }
+  expect(relay.sent('a').at(-1)?.body).toMatchObject({
+    tools: [{ type: 'custom', custom: { name: 'apply_patch', format: { type: 'grammar', grammar: { syntax: 'lark', definition: 'start: "x"' } } } }],
+  });
 });
