@@ -1,4 +1,4 @@
-import { cp, mkdtemp, readFile, rm, symlink, writeFile } from 'node:fs/promises';
+import { cp, mkdtemp, readdir, readFile, rm, symlink, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -62,6 +62,21 @@ describe('S01 kill -9 under load', () => {
     expect(usage.totals.cost.list).toBe(lines.reduce((sum, line) => sum + line.cost.list, 0));
   }, 60_000 + ROUNDS * 5_000);
 
+  test('each request under a budget that was opened is closed once, by its answer or as an orphan', async () => {
+    const { home } = await makeHome();
+    const client = await home.run(['clients', 'add', 'tight', '--tokens', '900M/month', '--json']);
+    await killRounds({ home, key: JSON.parse(client.stdout).key, rounds: Math.ceil(ROUNDS / 2) });
+    const kinds = await linesByKind(home);
+    const closings = [...kinds.close, ...kinds.orphan];
+    expect(kinds.open.length).toBeGreaterThan(20);
+    expect(new Set(closings).size).toBe(closings.length);
+    expect(kinds.open.filter((id) => !closings.includes(id))).toEqual([]);
+    expect(kinds.orphan.filter((id) => !kinds.open.includes(id))).toEqual([]);
+    const usage = JSON.parse((await home.run(['usage', '--json'])).stdout);
+    expect(usage.totals.requests).toBe(closings.length);
+    expect((await home.run(['ledger', 'verify', '--json'])).code).toBe(0);
+  }, 60_000 + ROUNDS * 5_000);
+
   test('a build that acknowledges before it has written is caught', async () => {
     const launcher = await buildThatAcknowledgesFirst();
     const { home, key } = await makeHome(launcher);
@@ -71,6 +86,16 @@ describe('S01 kill -9 under load', () => {
     expect(missing.length).toBeGreaterThan(0);
   }, 90_000);
 });
+
+/** Ids of all requests' lines, by kind. */
+async function linesByKind(home: RelayHome): Promise<Readonly<Record<'open' | 'close' | 'orphan', readonly string[]>>> {
+  const folder = join(home.path, 'ledger', 'journal');
+  const names = (await readdir(folder)).filter((name) => name.endsWith('.jsonl')).sort();
+  const texts = await Promise.all(names.map((name) => readFile(join(folder, name), 'utf8')));
+  const lines = texts.join('').split('\n').filter((text) => text !== '').map((text): { readonly k: string; readonly id: string } => JSON.parse(text));
+  const idsOf = (kind: string): readonly string[] => lines.filter(({ k }) => k === kind).map(({ id }) => id);
+  return { open: idsOf('open'), close: idsOf('close'), orphan: idsOf('orphan') };
+}
 
 interface Rounds {
   readonly home: RelayHome;
