@@ -23,7 +23,7 @@ export function openLedgerPort(
       ...(since !== null && { since }), ...(until !== null && { until }), ...(client !== null && { client }), ...(account !== null && { account }),
       ...(cursor !== null && { after: cursor }),
     }, { limit, mostBytes: MOST_PAGE_BYTES }),
-    request: (id) => findRequest(home, id),
+    request: (id, signal) => findRequest(home, id, signal),
     accounts: () => workshop.pool.views(),
     live,
     waiting: () => slots.waiting,

@@ -34,7 +34,8 @@ export interface RequestsPage {
 export interface LedgerPort {
   report(query: UsageQuery, seer: Seer): UsageReport;
   requests(query: RequestsQuery): Promise<RequestsPage>;
-  request(id: string): Promise<JournalLine<CloseRecord> | null>;
+  /** Searches the journal; gives up once the signal says that nobody waits. */
+  request(id: string, signal: AbortSignal): Promise<JournalLine<CloseRecord> | null>;
   accounts(): readonly AccountView[];
   readonly live: LiveView;
   /** Requests that wait for a slot. */

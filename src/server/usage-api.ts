@@ -48,7 +48,7 @@ export function addUsageRoutes(app: Hono<AppEnv>, { ledger, clock }: UsageApiDep
   app.get('/relay/v1/requests/:id', async (context) => {
     const id = context.req.param('id');
     const seer = seerOf(context.var.client);
-    const found = /^[\w.-]{1,100}$/.test(id) ? await reading(() => ledger.request(id)) : null;
+    const found = /^[\w.-]{1,100}$/.test(id) ? await reading(() => ledger.request(id, context.req.raw.signal)) : null;
     // Another client's request is not told apart from none.
     if (found === null || (seer.sees === 'own' && found.client !== seer.client)) {
       throw new RelayError('not_found', 'There is no finished request of this id; GET /relay/v1/requests lists them.');

@@ -127,13 +127,14 @@ export async function pageRequests(home: string, query: RequestQuery, { limit, m
   return { lines, next: null };
 }
 
-/** The newest closing line of a request, or null. */
-export async function findRequest(home: string, id: string): Promise<JournalLine<CloseRecord> | null> {
+/** The newest closing line of a request, or null; null as well once nobody waits for it any more. */
+export async function findRequest(home: string, id: string, signal?: AbortSignal): Promise<JournalLine<CloseRecord> | null> {
   const folder = homePaths(home).journal;
   const matches = lineTest({ id });
   // As the id stands in the line: escaped like everything there.
   const needle = Buffer.from(asciiJson({ id }).slice(1, -1));
   for (const { name, end } of (await listExtents(folder)).toReversed()) {
+    if (signal?.aborted === true) return null;
     const found = await findLastLine(join(folder, name), end, needle, (bytes) => matches(bytes) !== null);
     if (found) return matches(found.bytes);
   }
