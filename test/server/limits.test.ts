@@ -79,6 +79,37 @@ describe('A03 scopes', () => {
       expect((await say(relay, key, { model })).status, model).toBe(200);
   });
 
+  const spelled = ['GPT-6-LUNA', 'gpt-6-luna-2026-10-01', 'GPT-6-Luna-2026-10-01', 'FAST'];
+
+  test.each(spelled)('A03 another spelling gets no client past its scope, and nothing is sent: %s', async (model) => {
+    const relay = await serveInProcess({ config: settings });
+    const key = await relay.client('narrow', { models: ['gpt-5.5', 'gpt-5.6-*'] });
+    const answer = await say(relay, key, { model });
+    // A spelling that is no model's is as good as unknown.
+    expect(['insufficient_scope', 'model_not_found']).toContain(answer.error?.['code']);
+    expect([403, 404]).toContain(answer.status);
+    expect(await relay.line(answer.id)).toMatchObject({ outcome: 'refused', client: 'narrow', attempts: [] });
+    expect(relay.sent()).toHaveLength(0);
+  });
+
+  test.each(['gpt-5.5-2026-10-01', 'gpt-*-2026-*'])('A03 where a server takes any name, a dated one is checked as it is sent: %s', async (glob) => {
+    const relay = await serveInProcess({ accounts: [{ name: 'any', kind: 'api-key', apiKey: 'sk-upstream-any', models: ['gpt-5.5', 'gpt-5.5-2026-10-01'] }] });
+    const plain = await relay.client('plain', { models: ['gpt-5.5'] });
+    const dated = await relay.client('dated', { models: [glob] });
+    expectError(await say(relay, plain, { model: 'gpt-5.5-2026-10-01' }), 403, 'insufficient_scope');
+    expect((await say(relay, dated, { model: 'gpt-5.5-2026-10-01' })).status).toBe(200);
+    expectError(await say(relay, dated, { model: 'gpt-5.5' }), 403, 'insufficient_scope');
+    expect((await say(relay, plain, { model: 'gpt-5.5' })).status).toBe(200);
+    expect(relay.sent().map(({ body }) => body?.['model'])).toEqual(['gpt-5.5-2026-10-01', 'gpt-5.5']);
+  });
+
+  test('a scope is the same in upper case', async () => {
+    const relay = await serveInProcess({ config: settings });
+    const key = await relay.client('loud', { models: ['GPT-5.5'] });
+    expect((await say(relay, key, { model: 'gpt-5.5' })).status).toBe(200);
+    expectError(await say(relay, key, { model: 'gpt-6-luna' }), 403, 'insufficient_scope');
+  });
+
   test('a fallback outside the scope is not taken', async () => {
     const relay = await serveInProcess({ config: settings, accounts: [{ name: 'a', kind: 'chatgpt' }] });
     const key = await relay.client('narrow', { models: ['gpt-5.5'] });
@@ -373,6 +404,32 @@ test('a whole request of a known client stands in the journal with what it was a
   expect((await relay.journal()).map(({ id }) => id)).toEqual([answer.id]);
   expect(answer.headers.get('x-relay-provider')).toBe('chatgpt');
   expect(answer.headers.get('x-relay-model')).toBe(SIGN_IN_MODEL);
+});
+
+test.each(['client', 'member', 'project', 'env'] as const)('usage by %s adds up what the journal says under that label', async (by) => {
+  const relay = await serveInProcess();
+  const labels = [
+    { client: 'web-ada', member: 'ada', project: 'web', env: 'dev' },
+    { client: 'web-bob', member: 'bob', project: 'web', env: 'prod' },
+    { client: 'api-bob', member: 'bob', project: 'api', env: 'prod' },
+  ];
+  for (const [index, { client, ...labelled }] of labels.entries()) {
+    const key = await relay.client(client, labelled);
+    for (let turn = 0; turn <= index; turn += 1) {
+      const answer = await say(relay, key, { stream: turn % 2 === 1 });
+      expect(await relay.line(answer.id)).toMatchObject({ client, ...labelled });
+    }
+  }
+  const lines = await relay.journal();
+  const expected = [...new Set(labels.map((label) => label[by]))].map((value) => {
+    const own = lines.filter((line) => line[by] === value);
+    return { value, requests: own.length, output: own.reduce((sum, { tokens }) => sum + (tokens?.output ?? 0), 0), list: own.reduce((sum, { cost }) => sum + cost.list, 0) };
+  });
+  const report = await relay.daemon.control.call('usage.report', { since: null, until: null, by: [by] });
+  const told = report.groups.map(({ key, requests, tokens, cost }) => ({ value: key[by], requests, output: tokens.output, list: cost.list }));
+  const inOrder = (a: { value: string | null | undefined }, b: { value: string | null | undefined }): number => String(a.value).localeCompare(String(b.value));
+  expect(told.sort(inOrder)).toEqual(expected.sort(inOrder));
+  expect(expected.reduce((sum, { requests }) => sum + requests, 0)).toBe(6);
 });
 
 test('every authenticated request to a generation route has one closing line, however it ends; an unknown key has none', async () => {
