@@ -125,4 +125,13 @@ describe('relay budgets', () => {
     expect((await json('clients', 'revoke', 'tool')).revokedAt).toEqual(expect.any(Number));
     for (const either of [key, turned.key]) expect((await ask(running.url, either)).status).toBe(401);
   });
+
+  test('A01 a key revoked from another process is refused within a second by the daemon that runs', async () => {
+    const running = await home.start();
+    const { key } = await json('clients', 'add', 'gone');
+    expect((await ask(running.url, key)).status).toBe(200);
+    await relay('clients', 'revoke', 'gone');
+    await waitFor(async () => (await ask(running.url, key)).status === 401, 'the refusal', 1_000);
+    expect((await ask(running.url, key)).status).toBe(401);
+  });
 });
