@@ -128,7 +128,10 @@ describe('U30 framing', () => {
     ['comments and retries', (text) => `: hello\n\nretry: 10\n\n${text.replaceAll('\n\nevent', '\n\n: ping\n\nevent')}`],
     ['no space after the colon', (text) => text.replaceAll('data: ', 'data:').replaceAll('event: ', 'event:')],
   ];
-  const whole = CREATED + delta('grüße ') + delta('an 世界 🌍') + completed(USAGE);
+  // Its list of items is told, so nothing of it has to be made whole.
+  const said = { type: 'message', id: 'msg_1', role: 'assistant', status: 'completed', content: [{ type: 'output_text', text: 'grüße an 世界 🌍' }] };
+  const end = completed(USAGE).replace('"output":[]', `"output":[${JSON.stringify(said)}]`);
+  const whole = CREATED + delta('grüße ') + delta('an 世界 🌍') + end;
 
   test.each(spelled)(
     'a byte at a time, in %s: the client of the same wire gets the very bytes, the other one the meaning',
