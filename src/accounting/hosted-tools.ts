@@ -28,7 +28,8 @@ const CENT = 10_000_000;
 const tool = (input: number, perCall: NanoUsd, once: NanoUsd = 0): ToolPrice => ({ input, perCall, once });
 
 /**
- * Fees as OpenAI's price page has them (2026-11): 1 cent a search, 2.5 for the preview, 0.25 a file search, 3 a container
+ * What a call of each is reckoned at, for reservations only; nothing is ever billed by it. The search fees are OpenAI's as third
+ * parties tell them (2026-11), the others a judgement that should be checked against its price page: 1 cent a search, 2.5 for the preview, 0.25 a file search, 3 a container
  * of 1 GB, 25 the dearest picture; `mcp` and `computer` cost their tokens alone. Tokens: the fixed block of 8,000 that a
  * search is billed as where its content is not counted, twenty chunks of 800 for a file search, a page of output or a
  * screenshot for the rest.
