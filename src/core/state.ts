@@ -21,6 +21,13 @@ export interface Catalogue {
   readonly models: readonly Model[];
 }
 
+/** What is kept of an origin whose circuit breaker is open or half-open. */
+export interface SetAsideOrigin {
+  readonly openings: number;
+  readonly openedAt: number;
+  readonly until: number;
+}
+
 /** Everything in `state.json`. No secrets: accounts without credentials, clients with digests. */
 export interface State {
   readonly version: 1;
@@ -31,6 +38,8 @@ export interface State {
   readonly budgets: readonly SharedBudget[];
   /** When the user accepted the notice about several ChatGPT accounts; null before. */
   readonly termsAcceptedAt: number | null;
+  /** Upstream origins that were set aside, by `https://host`; those that serve are not here. Absent: none. */
+  readonly origins?: Readonly<Record<string, SetAsideOrigin>> | undefined;
   /** The highest wall-clock time seen, so that a clock set back revives no expired key. */
   readonly lastSeenAt: number;
 }
@@ -90,6 +99,7 @@ const stateSchema = z.object({
   clients: z.array(client),
   budgets: z.array(z.object({ of: z.enum(['member', 'project']), name: z.string(), budget })),
   termsAcceptedAt: epochMs.nullable(),
+  origins: z.record(z.string(), z.object({ openings: z.number(), openedAt: epochMs, until: epochMs })).optional(),
   lastSeenAt: epochMs,
 });
 

@@ -2,6 +2,7 @@ import type { Account, AccountHealth, QuotaWindow } from '../core/account.ts';
 import { UNKNOWN_HEALTH } from '../core/account.ts';
 import type { Config, ProviderConfig } from '../core/config.ts';
 import type { Failure, FailureKind } from '../core/failure.ts';
+import type { State } from '../core/state.ts';
 import type { Clock, Random, StateStore } from '../core/ports.ts';
 import type { Headers } from '../core/relay-request.ts';
 import type { EpochMs, NanoUsd } from '../core/units.ts';
@@ -16,7 +17,9 @@ import type { ModelAvailability } from '../routing/account-report.ts';
 import { afterAvailability, afterBalance, withSpentWindow } from '../routing/account-report.ts';
 import type { Candidate } from '../routing/candidate.ts';
 import type { EndpointBreaker } from '../routing/endpoint-breaker.ts';
-import { afterOutcome, CLOSED_ENDPOINT, isEndpointFault, returnProbe, showsEndpointAlive, takeProbe } from '../routing/endpoint-breaker.ts';
+import {
+  afterOutcome, CLOSED_ENDPOINT, isEndpointFault, reopened, returnProbe, setAsideOf, showsEndpointAlive, takeProbe,
+} from '../routing/endpoint-breaker.ts';
 import { afterFailure, afterQuota, afterRestart, afterSuccess, beginProbe, releaseProbe, withModelBucket } from '../routing/health.ts';
 import { activeBucket, readQuotaHeaders } from '../routing/quota.ts';
 import type { Place, Waited } from './account-line.ts';
@@ -86,7 +89,7 @@ export function createAccountPool(deps: PoolDeps): AccountPool {
   const running = new Map<string, number>();
   const lastChosenAt = new Map<string, EpochMs>();
   const credentialTrouble = new Map<string, { readonly state: CredentialState; readonly until: EpochMs }>();
-  const endpoints = new Map<string, EndpointBreaker>();
+  const endpoints = new Map<string, EndpointBreaker>(Object.entries(deps.state.read().origins ?? {}).map(([origin, known]) => [origin, reopened(known)]));
   const runningOf = (clientId: string): number => running.get(clientId) ?? 0;
   const line = createAccountLine({
     clock: deps.clock,
@@ -118,8 +121,10 @@ export function createAccountPool(deps: PoolDeps): AccountPool {
   };
   const changeEndpoint = (account: Account, change: (breaker: EndpointBreaker) => EndpointBreaker): EndpointBreaker => {
     const origin = originOf(account);
-    const after = change(endpoints.get(origin) ?? CLOSED_ENDPOINT);
+    const before = endpoints.get(origin) ?? CLOSED_ENDPOINT;
+    const after = change(before);
     endpoints.set(origin, after);
+    if (after.state !== before.state || after.until !== before.until) deps.state.note((state) => ({ ...state, origins: originsWith(state.origins, origin, after) }));
     return after;
   };
   const changePlan = (account: Account, plan: string | null | undefined): void => {
@@ -251,4 +256,11 @@ function listPrice(account: Account, model: string, config: Config, at: EpochMs)
   const baseUrl = account.baseUrl ?? config.providers[account.provider]?.baseUrl ?? null;
   const price = priceRow({ kind: account.kind, model, tier: null, at, overrides: config.pricing, baseUrl }, 0);
   return price === null ? null : (price.rates.input + price.rates.output) / 1e6;
+}
+
+/** The origins set aside, with this one as it is now. */
+function originsWith(origins: State['origins'], origin: string, breaker: EndpointBreaker): State['origins'] {
+  const { [origin]: _before, ...others } = origins ?? {};
+  const setAside = setAsideOf(breaker);
+  return setAside === null ? others : { ...others, [origin]: setAside };
 }

@@ -1,4 +1,5 @@
 import type { Failure } from '../core/failure.ts';
+import type { SetAsideOrigin } from '../core/state.ts';
 import type { EpochMs } from '../core/units.ts';
 import { MINUTE_MS, SECOND_MS } from '../core/units.ts';
 
@@ -18,7 +19,7 @@ interface Outcome {
 
 /**
  * What is inferred of one origin (`https://chatgpt.com`) from all its accounts together. While it is open the provider
- * is to blame and no account is ejected. Kept in memory only.
+ * is to blame and no account is ejected. An open one outlives a restart ({@link setAsideOf}).
  */
 export interface EndpointBreaker {
   readonly state: 'closed' | 'open' | 'half-open';
@@ -118,4 +119,14 @@ export function takeProbe(breaker: EndpointBreaker, now: EpochMs): EndpointBreak
 /** Gives the probe back unused: the client left, or the attempt ended without a word about the origin. */
 export function returnProbe(breaker: EndpointBreaker): EndpointBreaker {
   return breaker.probeInFlight ? { ...breaker, probeInFlight: false } : breaker;
+}
+
+/** What a restart must know of a breaker; null while it is closed. */
+export function setAsideOf({ state, openings, openedAt, until }: EndpointBreaker): SetAsideOrigin | null {
+  return state === 'closed' ? null : { openings, openedAt, until };
+}
+
+/** The breaker as found after a restart: open to its end, then due for a probe. */
+export function reopened({ openings, openedAt, until }: SetAsideOrigin): EndpointBreaker {
+  return { ...CLOSED_ENDPOINT, state: 'open', openings, openedAt, until };
 }
