@@ -17,6 +17,8 @@ export interface Scenario {
   /** Requests that run at a time. */
   readonly concurrency: number;
   readonly requests: number;
+  /** False where the client asks for its answers not to be kept, as Codex does; the Responses API keeps them unless told so. */
+  readonly isKept?: false;
 }
 
 export type UpstreamKind = 'chat' | 'responses' | 'codex';
@@ -61,7 +63,7 @@ export function bodyOf(scenario: Scenario): Buffer {
   if (client === 'chat') {
     return Buffer.from(JSON.stringify({ model, messages, stream, ...(stream && { stream_options: { include_usage: true } }) }));
   }
-  if (upstream !== 'codex') return Buffer.from(JSON.stringify({ model, input: messages, stream }));
+  if (upstream !== 'codex') return Buffer.from(JSON.stringify({ model, input: messages, stream, ...(scenario.isKept === false && { store: false }) }));
   const input = messages.map(({ role, content: words }) => ({
     type: 'message', role, content: [{ type: role === 'user' ? 'input_text' : 'output_text', text: words }],
   }));

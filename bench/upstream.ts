@@ -68,18 +68,19 @@ function framesFor(kind: UpstreamKind, model: string): Frames {
 
 const EVENT_STREAM = { 'content-type': 'text/event-stream; charset=utf-8', 'cache-control': 'no-cache' };
 
-/** Faults in turn: a 429 that is over at once, an answer that breaks off in the middle, one that fails before it says anything; now and then a 500. */
+/** Faults in turn: an answer that breaks off in the middle, one that fails before it says anything, a 429 for a second; now and then a 500. */
 function fault(frames: Frames, answer: Answer, response: ServerResponse): void {
   const turn = Math.floor(served / faultEvery);
   if (turn % 25 === 0) return refuse(response, 500, 'server_error');
-  if (turn % 3 === 0 || answer.kind === 'whole') return refuse(response, 429, 'rate_limit_exceeded');
+  if (turn % 9 === 0) return refuse(response, 429, 'rate_limit_exceeded');
+  if (answer.kind === 'whole') return void response.destroy();
   response.writeHead(200, EVENT_STREAM);
-  if (turn % 3 === 1) return void response.write(frames.head + frames.delta(0), () => response.destroy());
+  if (turn % 2 === 0) return void response.write(frames.head + frames.delta(0), () => response.destroy());
   response.end(frames.failed);
 }
 
 function refuse(response: ServerResponse, status: number, code: string): void {
-  response.writeHead(status, { 'content-type': 'application/json', 'retry-after': '0' }).end(JSON.stringify({ error: { message: 'on demand', type: code, code } }));
+  response.writeHead(status, { 'content-type': 'application/json', 'retry-after': '1' }).end(JSON.stringify({ error: { message: 'on demand', type: code, code } }));
 }
 
 function play(frames: Frames, answer: Exclude<Answer, { kind: 'whole' }>, response: ServerResponse): void {
