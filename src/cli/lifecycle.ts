@@ -12,8 +12,6 @@ Examples:
   $ relay start --mock            with a built-in fake provider: no account needed
   $ relay start --detach          in the background`)
     .action(async (options: StartOptions) => {
-      const { holdYoungSpace } = await import('./young-space.ts');
-      holdYoungSpace();
       const { runStart } = await import('./start.ts');
       await runStart(options, context);
     });

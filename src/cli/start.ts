@@ -13,7 +13,6 @@ import type { CommandContext } from './context.ts';
 import { startDetached } from './detach.ts';
 import type { StartOptions } from './start-options.ts';
 import { VERSION } from './version.ts';
-import { letYoungSpaceGrow } from './young-space.ts';
 
 const DRAIN_MS = 30 * SECOND_MS;
 const HURRY_MS = 0;
@@ -33,8 +32,6 @@ export async function runStart(options: StartOptions, context: CommandContext): 
     machine: { monotonicMs: () => performance.now(), addresses: networkAddresses },
     onStop: stop.request,
   });
-  // What is loaded behind the ready line counts as loading too.
-  context.clock.after(SECOND_MS, letYoungSpaceGrow);
   process.on('SIGHUP', () => void daemon.reload());
   if (options.json) await sayReadyAsJson(daemon, context);
   const logged = early;
