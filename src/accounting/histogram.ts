@@ -1,5 +1,3 @@
-import { isJsonObject } from '../core/json.ts';
-
 /**
  * Counts in buckets that grow by a constant factor: bucket `i` holds values up to `GROWTH ** i`. As JSON it is a small
  * object of bucket numbers, `{"172":3}`. Merging adds counts, so the order of merging does not show.
@@ -11,18 +9,19 @@ const GROWTH = 1.02 / 0.98;
 const LOG_GROWTH = Math.log(GROWTH);
 /** Longest duration told apart: about 11 days of milliseconds. */
 const LARGEST = 1e9;
-const LAST_BUCKET = Math.ceil(Math.log(LARGEST) / LOG_GROWTH);
+/** The bucket of the longest duration that is told apart. */
+export const LAST_BUCKET = Math.ceil(Math.log(LARGEST) / LOG_GROWTH);
 
 /** Adds one value (ms, tokens) in place. Values under 1 count as 1; what is not a number is left out. */
 export function addToHistogram(histogram: Histogram, value: number): void {
   if (Number.isNaN(value)) return;
-  const bucket = Math.ceil(Math.log(Math.min(Math.max(value, 1), LARGEST)) / LOG_GROWTH);
+  const bucket = bucketOfValue(value);
   histogram[bucket] = (histogram[bucket] ?? 0) + 1;
 }
 
-/** Adds all counts of `from` to `into`, in place. */
-export function mergeHistogram(into: Histogram, from: Readonly<Histogram>): void {
-  for (const [bucket, count] of Object.entries(from)) into[bucket] = (into[bucket] ?? 0) + count;
+/** The bucket of a value that is a number. */
+export function bucketOfValue(value: number): number {
+  return Math.ceil(Math.log(Math.min(Math.max(value, 1), LARGEST)) / LOG_GROWTH);
 }
 
 /** How many values it holds. */
@@ -46,13 +45,7 @@ export function percentile(histogram: Readonly<Histogram>, p: number): number | 
   return middleOf(buckets.at(-1) ?? 0);
 }
 
-/** True for what {@link Histogram} looks like when read back from JSON: known buckets, whole counts above 0. */
-export function isHistogram(value: unknown): value is Histogram {
-  return isJsonObject(value) && Object.entries(value).every(
-    ([bucket, count]) => /^\d{1,3}$/.test(bucket) && Number(bucket) <= LAST_BUCKET && Number.isSafeInteger(count) && Number(count) > 0,
-  );
-}
-
-function middleOf(bucket: number): number {
+/** The whole number that stands for all values of a bucket. */
+export function middleOf(bucket: number): number {
   return Math.round((2 * GROWTH ** bucket) / (GROWTH + 1));
 }

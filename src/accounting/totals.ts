@@ -3,7 +3,7 @@ import type { CloseRecord, JournalLine } from '../core/record.ts';
 import type { EpochMs } from '../core/units.ts';
 import { bucketOf, readBucket, startOfDay } from './time-bucket.ts';
 import type { UsageCell } from './usage-cell.ts';
-import { addRecord, copyCell, emptyCell, isUsageCell, mergeCell } from './usage-cell.ts';
+import { addRecord, emptyCell, mergeCell, packCell, readCell } from './usage-cell.ts';
 
 /** The dimensions a cell keeps jointly, in the order of its name. */
 export const CELL_DIMENSIONS = ['model', 'account', 'provider', 'client', 'member', 'project', 'env'] as const;
@@ -17,7 +17,7 @@ export const OWNERS_PER_MONTH = 1_024;
 export const OTHER = JSON.stringify(CELL_DIMENSIONS.map(() => 'other'));
 
 /**
- * A fold of the journal: sums by time bucket and joint dimensions. Plain JSON, changed in place by the fold. Which
+ * A fold of the journal: sums by time bucket and joint dimensions. Changed in place by the fold, and written as JSON. Which
  * buckets and cells there are depends only on the set of lines folded, never on their order: buckets coarsen with the
  * newest time seen, and the sets that stay apart in a month are the {@link SETS_PER_MONTH} lowest in a fixed order, so
  * one that fell out could never have come back. The same holds for the owners of those that fell out.
@@ -61,14 +61,22 @@ export function parseTotals(value: unknown): Totals {
   if (typeof newest !== 'number' || !(newest >= 0 && newest <= LAST_MOMENT)) throw new TypeError('usage totals: newest is no time');
   if (!isJsonObject(sets) || !isJsonObject(owners) || !isJsonObject(buckets)) throw new TypeError('usage totals: sets or buckets are missing');
   const totals: Totals = { version: 1, newest, sets: {}, owners: {}, buckets: {} };
-  for (const [name, cells] of Object.entries(buckets)) totals.buckets[name] = parseBucket(name, cells);
+  const wellFormed = new Set<string>();
+  for (const [name, cells] of Object.entries(buckets)) totals.buckets[name] = parseBucket(name, cells, wellFormed);
   for (const [month, names] of Object.entries(sets)) totals.sets[month] = parseSets(month, names, SETS_PER_MONTH);
   for (const [month, names] of Object.entries(owners)) totals.owners[month] = parseSets(month, names, OWNERS_PER_MONTH);
   return totals;
 }
 
+/** The values of a cell's dimensions. */
+export type SetValues = Readonly<Record<CellDimension, string | null>>;
+
 /** The values of a cell's dimensions, by its name. */
-export function readSet(set: string): Readonly<Record<CellDimension, string | null>> {
+export function readSet(set: string): SetValues {
+  return factsOf(set).values;
+}
+
+function parseSet(set: string): SetValues {
   const values: unknown = JSON.parse(set);
   const at = (index: number): string | null => {
     const value: unknown = Array.isArray(values) ? values[index] : null;
@@ -147,6 +155,7 @@ function inFixedOrder(a: string, b: string): number {
 
 /** What is worked out of a set's name again and again. */
 interface SetFacts {
+  readonly values: SetValues;
   readonly hash: number;
   /** The owner's set: what budgets count by is kept, the rest is `other`. */
   readonly owner: string;
@@ -159,8 +168,9 @@ function factsOf(set: string): SetFacts {
   const known = knownFacts.get(set);
   if (known !== undefined) return known;
   if (knownFacts.size >= MOST_FACTS) knownFacts.clear();
-  const { client, member, project } = readSet(set);
-  const made = { hash: hash(set), owner: JSON.stringify(['other', 'other', 'other', client, member, project, 'other']) };
+  const values = parseSet(set);
+  const { client, member, project } = values;
+  const made = { values, hash: hash(set), owner: JSON.stringify(['other', 'other', 'other', client, member, project, 'other']) };
   knownFacts.set(set, made);
   return made;
 }
@@ -175,7 +185,10 @@ function hash(text: string): number {
 function moveTo(totals: Totals, at: EpochMs): void {
   if (at <= totals.newest) return;
   const isSameDay = startOfDay(at) === startOfDay(totals.newest);
+  const before = bucketOf(totals.newest, totals.newest);
   totals.newest = at;
+  // What is over is added to no more, or little.
+  if (bucketOf(at, at) !== before) for (const cell of Object.values(totals.buckets[before] ?? {})) packCell(cell);
   if (isSameDay) return;
   for (const name of Object.keys(totals.buckets)) {
     const cells = totals.buckets[name];
@@ -197,12 +210,15 @@ function takeAll(totals: Totals, buckets: Totals['buckets']): void {
   }
 }
 
-function parseBucket(name: string, value: unknown): Record<string, UsageCell> {
+/** `names`: sets that were found to be well-formed; most come in every bucket. */
+function parseBucket(name: string, value: unknown, names: Set<string>): Record<string, UsageCell> {
   if (!readBucket(name) || !isJsonObject(value)) throw new TypeError(`usage totals: ${name} is no bucket`);
   const cells: Record<string, UsageCell> = {};
   for (const [set, cell] of Object.entries(value)) {
-    if (!isSetName(set) || !isUsageCell(cell)) throw new TypeError(`usage totals: a cell of ${name} is malformed`);
-    cells[set] = copyCell(cell);
+    const read = names.has(set) || isSetName(set) ? readCell(cell) : null;
+    names.add(set);
+    if (read === null) throw new TypeError(`usage totals: a cell of ${name} is malformed`);
+    cells[set] = read;
   }
   return cells;
 }

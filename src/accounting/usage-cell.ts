@@ -1,8 +1,7 @@
 import { isJsonObject } from '../core/json.ts';
 import type { CloseRecord, Outcome } from '../core/record.ts';
 import type { UsageTotals } from '../core/views.ts';
-import type { Histogram } from './histogram.ts';
-import { addToHistogram, isHistogram, mergeHistogram, percentile } from './histogram.ts';
+import { Durations, isPackedDurations } from './durations.ts';
 
 const COUNTS = [
   'requests', 'failed', 'unmetered', 'served', 'input', 'cached', 'cacheWrite', 'output', 'reasoning', 'list', 'charged',
@@ -15,15 +14,15 @@ type Count = (typeof COUNTS)[number];
  * whole or in part.
  */
 export interface UsageCell extends Partial<Record<Count, number>> {
-  readonly ttft: Histogram;
-  readonly total: Histogram;
+  readonly ttft: Durations;
+  readonly total: Durations;
 }
 
 const FAILED: readonly Outcome[] = ['failed', 'broken_stream', 'orphaned'];
 
 /** A cell nothing was added to. */
 export function emptyCell(): UsageCell {
-  return { ttft: {}, total: {} };
+  return { ttft: new Durations(), total: new Durations() };
 }
 
 /**
@@ -43,20 +42,21 @@ export function addRecord(cell: UsageCell, record: CloseRecord): void {
   add(cell, 'list', cost.list);
   add(cell, 'charged', cost.charged);
   if (outcome === 'refused' || outcome === 'orphaned') return;
-  if (ms.ttft !== null) addToHistogram(cell.ttft, ms.ttft);
-  addToHistogram(cell.total, ms.total);
+  if (ms.ttft !== null) cell.ttft.add(ms.ttft);
+  cell.total.add(ms.total);
 }
 
 /** Adds all of `from` to `into`, in place. */
 export function mergeCell(into: UsageCell, from: Readonly<UsageCell>): void {
   for (const count of COUNTS) add(into, count, from[count] ?? 0);
-  mergeHistogram(into.ttft, from.ttft);
-  mergeHistogram(into.total, from.total);
+  into.ttft.addAll(from.ttft);
+  into.total.addAll(from.total);
 }
 
-/** A copy that grows by itself. */
-export function copyCell(cell: Readonly<UsageCell>): UsageCell {
-  return { ...cell, ttft: { ...cell.ttft }, total: { ...cell.total } };
+/** Lets go of what makes adding fast: nobody is expected to add much more. */
+export function packCell({ ttft, total }: UsageCell): void {
+  ttft.pack();
+  total.pack();
 }
 
 /** The cell's sums in the shape of `usage --json`. */
@@ -68,16 +68,25 @@ export function showCell(cell: Readonly<UsageCell>): UsageTotals {
     tokens: { input, cached, cacheWrite, output, reasoning },
     cost: { list, charged, saved: list - charged },
     ms: {
-      ttftP50: percentile(cell.ttft, 0.5), ttftP95: percentile(cell.ttft, 0.95),
-      totalP50: percentile(cell.total, 0.5), totalP95: percentile(cell.total, 0.95),
+      ttftP50: cell.ttft.percentile(0.5), ttftP95: cell.ttft.percentile(0.95),
+      totalP50: cell.total.percentile(0.5), totalP95: cell.total.percentile(0.95),
     },
   };
 }
 
-/** True for a cell read back from JSON: known counts, whole numbers of 0 or more, two histograms. */
-export function isUsageCell(value: unknown): value is UsageCell {
-  if (!isJsonObject(value) || !isHistogram(value.ttft) || !isHistogram(value.total)) return false;
-  return COUNTS.every((count) => value[count] === undefined || (Number.isSafeInteger(value[count]) && Number(value[count]) >= 0));
+/** A cell read back from JSON: known counts, whole numbers of 0 or more, two lots of durations. Null when it is none. */
+export function readCell(value: unknown): UsageCell | null {
+  if (!isJsonObject(value)) return null;
+  const { ttft, total } = value;
+  if (!isPackedDurations(ttft) || !isPackedDurations(total)) return null;
+  const cell: UsageCell = { ttft: new Durations(ttft), total: new Durations(total) };
+  for (const count of COUNTS) {
+    const stored = value[count];
+    if (stored === undefined) continue;
+    if (!Number.isSafeInteger(stored) || Number(stored) < 0) return null;
+    cell[count] = Number(stored);
+  }
+  return cell;
 }
 
 /** Sums stop at the largest exact integer (nine million dollars) instead of drifting. */

@@ -30,14 +30,18 @@ export function reportUsage(totals: Totals, query: ReportQuery): UsageReport {
   const sum = emptyCell();
   const groups = new Map<string, { readonly key: UsageKey; readonly cell: UsageCell }>();
   for (const found of cellsWithin(totals, bounds, query.filter ?? {})) {
-    mergeCell(sum, found.cell);
-    if (query.by.length === 0) continue;
+    if (query.by.length === 0) {
+      mergeCell(sum, found.cell);
+      continue;
+    }
     const key = keyOf(query.by, found);
     const id = JSON.stringify(key);
     const group = groups.get(id) ?? { key, cell: emptyCell() };
     groups.set(id, group);
     mergeCell(group.cell, found.cell);
   }
+  // Each cell is in one group: their sum is the sum of all.
+  for (const { cell } of groups.values()) mergeCell(sum, cell);
   const shown = [...groups.values()].map(({ key, cell }): UsageGroup => {
     const used = showCell(cell);
     const plan = planOf({ totals, query, bounds }, key, used);

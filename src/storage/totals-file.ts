@@ -23,7 +23,7 @@ import type { Extent } from './segments.ts';
 export interface TotalsOptions {
   readonly clock: Clock;
   readonly log: Log;
-  /** Rewritten at most this often, in ms. 3,000. */
+  /** Rewritten at most this often, in ms; more rarely where writing takes long. 3,000. */
   readonly writeEveryMs?: number;
   /** Puts the journal on the disk itself before the totals take their place: they must not count what a power cut may take. */
   readonly syncJournal?: () => Promise<void>;
@@ -162,12 +162,18 @@ interface Rebuild {
   readonly came: { readonly lines: readonly JournalLine[]; readonly position: Position }[];
 }
 
+/** Totals that take long to write are written more rarely, so that it stays a small part of the time. A start then reads more lines. */
+const WRITE_SHARE = 50;
+const LONGEST_REST_MS = 60_000;
+
 class OpenTotals<T> implements TotalsFile<T> {
   readonly #parts: TotalsParts<T>;
   readonly #low: Low<UsageDocument<T>>;
   #folded: Folded<T> & { readonly open: Map<string, OpenRecord> };
   #rebuild: Rebuild | null = null;
   #isDirty: boolean;
+  /** How long the last write took, in ms. */
+  #writeMs = 0;
   #cancelWrite: (() => void) | null = null;
   #writing: Promise<void> = Promise.resolve();
   #isClosed = false;
@@ -255,9 +261,12 @@ class OpenTotals<T> implements TotalsFile<T> {
   async #write(): Promise<void> {
     if (!this.#isDirty) return;
     this.#isDirty = false;
+    const { clock } = this.#parts.options;
+    const startedAt = clock.now();
     try {
       this.#low.data = toDocument(this.#folded);
       await this.#low.write();
+      this.#writeMs = Math.max(0, clock.now() - startedAt);
     } catch (error) {
       this.#isDirty = true;
       throw error;
@@ -267,7 +276,8 @@ class OpenTotals<T> implements TotalsFile<T> {
   #writeSoon(): void {
     const { clock, log, writeEveryMs } = this.#parts.options;
     if (this.#cancelWrite || this.#isClosed) return;
-    this.#cancelWrite = clock.after(writeEveryMs ?? 3_000, () => {
+    const restMs = Math.min(this.#writeMs * WRITE_SHARE, LONGEST_REST_MS);
+    this.#cancelWrite = clock.after(Math.max(writeEveryMs ?? 3_000, restMs), () => {
       this.#cancelWrite = null;
       this.flush().catch((error: unknown) => {
         log.warn('usage.json was not written', { reason: errorText(error) });

@@ -12,6 +12,8 @@ import { closeRecord } from './close-record.ts';
 
 const NOW = Date.parse('2026-11-21T14:30:00Z');
 const fold = (records: readonly CloseRecord[]): Totals => records.reduce(foldRecord, emptyTotals());
+/** As it stands in the file: what a cell holds inside is not seen otherwise. */
+const plain = (totals: Totals): unknown => JSON.parse(JSON.stringify(totals));
 const everything = { since: null, until: null, by: USAGE_DIMENSIONS };
 
 /** Records spread over hours, days and years, with few or many sets of dimensions. */
@@ -38,7 +40,7 @@ describe('the fold', () => {
     const shuffled = records(4).chain((lines) => fc.tuple(fc.constant(lines), fc.shuffledSubarray(lines, { minLength: lines.length })));
     fc.assert(fc.property(shuffled, ([lines, permutation]) => {
       const [a, b] = [fold(lines), fold(permutation)];
-      expect(a).toEqual(b);
+      expect(plain(a)).toEqual(plain(b));
       expect(reportUsage(a, everything)).toEqual(reportUsage(b, everything));
     }), { numRuns: 200 });
   });
@@ -47,8 +49,8 @@ describe('the fold', () => {
     fc.assert(fc.property(records(3), records(3), records(3), (x, y, z) => {
       const [a, b, c] = [fold(x), fold(y), fold(z)];
       const left = mergeTotals(mergeTotals(a, b), c);
-      expect(left).toEqual(mergeTotals(a, mergeTotals(b, c)));
-      expect(left).toEqual(fold([...x, ...y, ...z]));
+      expect(plain(left)).toEqual(plain(mergeTotals(a, mergeTotals(b, c))));
+      expect(plain(left)).toEqual(plain(fold([...x, ...y, ...z])));
     }), { numRuns: 100 });
   });
 
@@ -77,7 +79,7 @@ describe('the fold', () => {
   test('it survives being written and read back at any point', () => {
     fc.assert(fc.property(records(3), records(3), (before, after) => {
       const read = parseTotals(JSON.parse(JSON.stringify(fold(before))));
-      expect(after.reduce(foldRecord, read)).toEqual(fold([...before, ...after]));
+      expect(plain(after.reduce(foldRecord, read))).toEqual(plain(fold([...before, ...after])));
     }), { numRuns: 50 });
   });
 
@@ -183,7 +185,7 @@ describe('the cap', () => {
     const sorted = fold(lines.toSorted((a, b) => a.t - b.t));
     const merged = mergeTotals(fold(lines.slice(0, 1_000)), fold(lines.slice(1_000)));
     for (const other of [fold(lines.toReversed()), sorted, merged]) {
-      expect(other).toEqual(straight);
+      expect(plain(other)).toEqual(plain(straight));
     }
   });
 });
@@ -199,7 +201,7 @@ describe('parseTotals', () => {
     ['a fraction', (text) => text.replace('"requests":1', '"requests":1.5')],
     ['a set of the wrong length', (text) => text.replaceAll('[\\"relay-mini\\",', '[')],
     ['a time that is none', (text) => text.replace(`"newest":${NOW}`, '"newest":"soon"')],
-    ['a histogram that is none', (text) => text.replace('"total":{', '"total":{"x":1,')],
+    ['durations that are none', (text) => text.replace('"total":"', '"total":"* ')],
   ])('%s is refused, so that the journal is folded anew', (_, spoil) => {
     expect(() => parseTotals(JSON.parse(good))).not.toThrow();
     expect(spoil(good)).not.toBe(good);

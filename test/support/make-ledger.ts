@@ -110,9 +110,15 @@ function segmentWriter(folder: string, segmentBytes: number): SegmentWriter {
   };
 }
 
-const MODELS = ['gpt-6-luna', 'gpt-6-sol', 'gpt-5.5', 'deepseek-v4-pro', 'gemini-3.8-flash'] as const;
 const ACCOUNTS = [['work', 'chatgpt'], ['personal', 'chatgpt'], ['key', 'openai'], ['deep', 'deepseek']] as const;
-const CLIENTS = ['codex', 'aider', 'zed', 'cline', 'ci'] as const;
+/** Clients have habits: each its member, its project, and two models. */
+const CLIENTS = [
+  { client: 'codex', member: 'ada', project: 'web', models: ['gpt-6-sol', 'gpt-6-luna'] },
+  { client: 'aider', member: 'ada', project: 'web', models: ['gpt-5.5', 'deepseek-v4-pro'] },
+  { client: 'zed', member: 'bob', project: 'web', models: ['gpt-6-luna', 'gpt-6-sol'] },
+  { client: 'cline', member: 'bob', project: 'app', models: ['gpt-5.5', 'gpt-6-luna'] },
+  { client: 'ci', member: null, project: 'app', models: ['deepseek-v4-pro', 'gemini-3.8-flash'] },
+] as const;
 
 /** Requests such as a few people with a few clients make: mostly well served, some after a failover, some refused. */
 function recordMaker(seed: number): (index: number, t: EpochMs) => CloseRecord {
@@ -120,9 +126,11 @@ function recordMaker(seed: number): (index: number, t: EpochMs) => CloseRecord {
   const below = (limit: number): number => Math.floor(random.next() * limit);
   const pick = <T>(from: readonly T[]): T => from[below(from.length)] as T;
   return (index, t) => {
-    const [account, provider] = pick(ACCOUNTS);
+    const { client, member, project, models } = pick(CLIENTS);
+    const model = below(5) > 0 ? models[0] : models[1];
+    const isDeepSeek = model.startsWith('deepseek');
+    const [account, provider] = isDeepSeek ? ACCOUNTS[3] : ACCOUNTS[below(10) > 0 ? 0 : below(3)] ?? ACCOUNTS[0];
     const [other, otherProvider] = pick(ACCOUNTS);
-    const model = pick(MODELS);
     const total = 800 + below(40_000);
     const failed = below(40) === 0;
     const failedOver = below(12) === 0;
@@ -131,7 +139,7 @@ function recordMaker(seed: number): (index: number, t: EpochMs) => CloseRecord {
     const list = input * 100 + output * 500;
     const started = t - total;
     return {
-      v: 1, t, k: 'close', id: `req_${(index + 0x1_000_000_000).toString(16).padStart(24, '0')}`, client: pick(CLIENTS), member: 'ada', project: 'web', env: null,
+      v: 1, t, k: 'close', id: `req_${(index + 0x1_000_000_000).toString(16).padStart(24, '0')}`, client, member, project, env: null,
       endpoint: 'responses', stream: true, model: { asked: 'fast', sent: model, ran: failed ? null : model }, provider, account,
       status: failed ? 503 : 200, outcome: failed ? 'failed' : 'ok', error: failed ? { code: 'overloaded', message: `Account "${account}" is overloaded.` } : null,
       attempts: [
